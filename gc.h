@@ -1,0 +1,36 @@
+// Bibop: a precise, handle-scoped garbage collector for C++. This header is all
+// that most users include; the target is //:gc.
+//
+//   struct Node {
+//     std::string name;
+//     bibop::Member<Node> left, right;
+//     void Trace(auto& visitor) const { visitor(left, right); }
+//   };
+//
+//   auto heap = bibop::Heap::Create({});
+//   bibop::MutatorScope mutator(**heap);
+//   bibop::HandleScope scope(mutator);
+//   bibop::Handle<Node> root = scope.New<Node>("root");
+//   root->left = scope.New<Node>("leaf");
+//
+// README.md says what a thread may do; docs/handles.md is the guide to handles.
+
+#ifndef BIBOP_GC_H_
+#define BIBOP_GC_H_
+
+// IWYU pragma: begin_exports
+#include "bibop/handles/escapable_handle_scope.h"
+#include "bibop/handles/handle.h"
+#include "bibop/handles/handle_scope.h"
+#include "bibop/handles/maybe_handle.h"
+#include "bibop/handles/mutable_handle.h"
+#include "bibop/handles/sealed_handle_scope.h"
+#include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/member.h"
+#include "bibop/runtime/heap.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/mutator.h"
+// IWYU pragma: end_exports
+
+#endif  // BIBOP_GC_H_

@@ -1,0 +1,185 @@
+// HandleScope: where handles are made, and how long they are good.
+//
+//   HandleScope scope(mutator);
+//   Handle<Node> node = scope.New<Node>("name");
+//
+// Creating a handle stores one word, and closing a scope restores two: no
+// allocation, no atomic operation, no thread-local variable. Scopes nest like
+// the blocks of the program. A scope grows with each handle that is created in
+// it, so a loop has a scope of its own in its body, or uses a MutableHandle.
+//
+// Stack only, used by the mutator's thread.
+//
+// Invariants: I-4: every object is rooted from before its constructor to the
+// end of its scope.
+
+#ifndef BIBOP_HANDLES_HANDLE_SCOPE_H_
+#define BIBOP_HANDLES_HANDLE_SCOPE_H_
+
+#include <cstddef>
+#include <new>
+#include <utility>
+
+#include "absl/base/attributes.h"
+#include "absl/log/absl_check.h"
+#include "absl/log/absl_log.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bibop/base/build_config.h"
+#include "bibop/handles/handle.h"
+#include "bibop/handles/local_handles.h"
+#include "bibop/handles/maybe_handle.h"
+#include "bibop/handles/mutable_handle.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/handles/object_reference.h"
+#include "bibop/heap/type_info.h"
+
+namespace bibop {
+
+class HandleScope {
+ public:
+  // Opens a scope inside of the mutator's innermost one.
+  [[nodiscard]] explicit HandleScope(
+      MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND)
+      : mutator_(mutator),
+        mark_(mutator.handles().OpenScope()),
+        depth_(mutator.handles().depth()) {}
+
+  HandleScope(const HandleScope&) = delete;
+  HandleScope& operator=(const HandleScope&) = delete;
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+
+  // Closes the scope: its handles may no longer be used.
+  ~HandleScope() { mutator_.handles().CloseScope(mark_); }
+
+  // Allocates a T, constructs it from `args`, and returns a handle of it. The
+  // object is rooted before its constructor runs; the constructor may itself
+  // allocate. If it throws, nothing is left behind.
+  //
+  // May collect, and so run destructors. Aborts if the heap stays full after a
+  // collection, or if a T does not fit into a block (32 KiB); use TryNew where
+  // that can be handled.
+  template <class T, class... Args>
+      Handle<T> New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    CheckInnermost();
+    void* cell = mutator_.allocator().TryAllocate<T>();
+    if (cell == nullptr) [[unlikely]] {
+      absl::StatusOr<void*> slow = mutator_.AllocateSlow(kTypeInfo<T>);
+      if (!slow.ok()) DieOf(slow.status());
+      cell = *slow;
+    }
+    return Construct<T>(cell, std::forward<Args>(args)...);
+  }
+
+  // As New, but returns ResourceExhausted if the heap stays full after a
+  // collection and InvalidArgument if a T does not fit into a block.
+  template <class T, class... Args>
+      absl::StatusOr<Handle<T>> TryNew(Args&&... args) &
+      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    CheckInnermost();
+    void* cell = mutator_.allocator().TryAllocate<T>();
+    if (cell == nullptr) [[unlikely]] {
+      absl::StatusOr<void*> slow = mutator_.AllocateSlow(kTypeInfo<T>);
+      if (!slow.ok()) return slow.status();
+      cell = *slow;
+    }
+    return Construct<T>(cell, std::forward<Args>(args)...);
+  }
+
+  // A handle of what `source`, a Member or a MutableHandle, refers to now;
+  // nothing if it refers to nothing.
+  template <ObjectReference R>
+      MaybeHandle<typename R::element_type> Local(const R& source) &
+      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    CheckInnermost();
+    typename R::element_type* object = source.get();
+    if (object != nullptr) mutator_.handles().Create(SlotValue(object));
+    return MaybeHandle<typename R::element_type>(object);
+  }
+
+  // A slot for a T that can be assigned to, null at first.
+  template <class T>
+      MutableHandle<T> Mutable() & ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    CheckInnermost();
+    return MutableHandle<T>(mutator_.handles().Create(0));
+  }
+
+  // The same, referring to what `source`, a Handle, Member or MutableHandle,
+  // refers to now.
+  template <ObjectReference R>
+      MutableHandle<typename R::element_type> Mutable(const R& source) &
+      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+    CheckInnermost();
+    return MutableHandle<typename R::element_type>(
+        mutator_.handles().Create(SlotValue(source.get())));
+  }
+
+  // The mutator whose scope this is, for functions that open scopes of their
+  // own.
+  MutatorBase& mutator() const { return mutator_; }
+
+ private:
+  friend class EscapableHandleScope;
+
+  // Takes cell and slot back if the constructor throws.
+  template <class T>
+  class UnderConstruction {
+   public:
+    UnderConstruction(MutatorBase& mutator, void* cell)
+        : mutator_(mutator),
+          cell_(cell),
+          slot_(mutator.handles().Create(SlotValue(cell) | kInConstruction)) {}
+    UnderConstruction(const UnderConstruction&) = delete;
+    UnderConstruction& operator=(const UnderConstruction&) = delete;
+    ~UnderConstruction() {
+      if (done_) [[likely]]
+        return;
+      mutator_.handles().Discard(slot_);
+      mutator_.allocator().Abandon(cell_, kTypeInfo<T>);
+    }
+    void Done() {
+      *slot_ = SlotValue(cell_);
+      done_ = true;
+    }
+
+   private:
+    MutatorBase& mutator_;
+    void* cell_;
+    HandleSlot* slot_;
+    bool done_ = false;
+  };
+
+  template <class T, class... Args>
+  ABSL_ATTRIBUTE_ALWAYS_INLINE Handle<T> Construct(void* cell, Args&&... args) {
+    UnderConstruction<T> guard(mutator_, cell);
+    T* object = ::new (cell) T(std::forward<Args>(args)...);
+    guard.Done();
+    return Handle<T>(object);
+  }
+
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void DieOf(
+      const absl::Status& status) {
+    ABSL_LOG(FATAL) << "allocation failed: " << status
+                    << " (TryNew returns this as a status)";
+  }
+
+  // A slot always belongs to the innermost scope.
+  void CheckInnermost() const {
+    if constexpr (kCheckedHandles) {
+      ABSL_CHECK_EQ(depth_, mutator_.handles().depth())
+          << "a handle was asked of a HandleScope inside of which another one "
+             "is open: it would be good only until that one closes, so ask "
+             "that "
+             "one";
+    }
+  }
+
+  MutatorBase& mutator_;
+  LocalHandles::Mark mark_;
+  int depth_;  // read by checked builds only
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_HANDLES_HANDLE_SCOPE_H_

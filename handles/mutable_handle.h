@@ -1,0 +1,80 @@
+// MutableHandle<T>: one slot that can be assigned to, for loops.
+//
+// A HandleScope grows by a slot with each handle that is created in it. A
+// traversal of a million objects would create a million; with a MutableHandle
+// it takes one slot:
+//
+//   MutableHandle<Node> at = scope.Mutable(list->head);
+//   for (; at; at = at->next) { ... }
+
+#ifndef BIBOP_HANDLES_MUTABLE_HANDLE_H_
+#define BIBOP_HANDLES_MUTABLE_HANDLE_H_
+
+#include <cstddef>
+
+#include "absl/log/absl_check.h"
+#include "bibop/base/attributes.h"
+#include "bibop/handles/handle.h"
+#include "bibop/handles/local_handles.h"
+#include "bibop/handles/object_reference.h"
+
+namespace bibop {
+
+// A reference to an object, or null, that may be changed. It refers to its
+// slot: neither copied nor moved, on the stack, used by the thread that made
+// it, and good until its scope closes.
+template <class T>
+class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
+ public:
+  using element_type = T;
+  static constexpr bool kIsObjectReference = true;
+
+  MutableHandle(const MutableHandle&) = delete;
+  void* operator new(size_t) = delete;
+
+  // Makes it refer to what `source` refers to, which may be nothing.
+  template <ReferenceTo<T> R>
+  MutableHandle& operator=(const R& source) {
+    Set(source.get());
+    return *this;
+  }
+  MutableHandle& operator=(const MutableHandle& other) {
+    Set(other.get());
+    return *this;
+  }
+  MutableHandle& operator=(std::nullptr_t) {
+    Set(nullptr);
+    return *this;
+  }
+
+  // Whether it refers to an object.
+  explicit operator bool() const { return *slot_ != 0; }
+
+  // The object, or null. The pointer itself keeps nothing alive.
+  T* get() const { return reinterpret_cast<T*>(*slot_); }
+  T* operator->() const { return get(); }
+  T& operator*() const { return *get(); }
+
+  // A handle of the object that it refers to now, which keeps that object alive
+  // only until this is assigned to: for passing to a function. Use
+  // HandleScope::Local for a handle that outlives an assignment. Aborts if it
+  // refers to nothing.
+  Handle<T> ToHandleChecked() const {
+    ABSL_CHECK(*slot_ != 0) << "ToHandleChecked of a null MutableHandle: test "
+                               "it first";
+    return Handle<T>(get());
+  }
+
+ private:
+  friend class HandleScope;
+
+  explicit MutableHandle(HandleSlot* slot) : slot_(slot) {}
+
+  void Set(T* object) { *slot_ = SlotValue(object); }
+
+  HandleSlot* slot_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_HANDLES_MUTABLE_HANDLE_H_

@@ -1,0 +1,33 @@
+// What Handle, MutableHandle and Member have in common: each refers to a
+// garbage-collected object, and each can be stored into, and compared with, the
+// others.
+
+#ifndef BIBOP_HANDLES_OBJECT_REFERENCE_H_
+#define BIBOP_HANDLES_OBJECT_REFERENCE_H_
+
+#include <concepts>
+
+namespace bibop {
+
+// A type that refers to a garbage-collected object: it says so itself, for a
+// smart pointer to something else must not be mistaken for one.
+template <class R>
+concept ObjectReference = requires(const R& reference) {
+  requires R::kIsObjectReference;
+  { reference.get() } -> std::convertible_to<typename R::element_type*>;
+};
+
+// A type whose referent can be referred to as a T.
+template <class R, class T>
+concept ReferenceTo =
+    ObjectReference<R> && std::convertible_to<typename R::element_type*, T*>;
+
+// Whether both refer to the same object, or to nothing.
+template <ObjectReference A, ObjectReference B>
+bool operator==(const A& a, const B& b) {
+  return a.get() == b.get();
+}
+
+}  // namespace bibop
+
+#endif  // BIBOP_HANDLES_OBJECT_REFERENCE_H_

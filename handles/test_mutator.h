@@ -1,0 +1,50 @@
+// A mutator for tests of the handles: a heap and an allocator, and no
+// collector.
+
+#ifndef BIBOP_HANDLES_TEST_MUTATOR_H_
+#define BIBOP_HANDLES_TEST_MUTATOR_H_
+
+#include <memory>
+#include <set>
+
+#include "absl/status/statusor.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/handles/root_visitor.h"
+#include "bibop/heap/cage.h"
+#include "bibop/heap/local_allocator.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/heap/type_info.h"
+
+namespace bibop {
+
+class TestMutator final : public MutatorBase {
+ public:
+  explicit TestMutator(ObjectHeap& heap)
+      : MutatorBase(LocalAllocator::Create(heap).value()) {}
+  ~TestMutator() = default;
+
+  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type) override {
+    return allocator().AllocateSlow(type);
+  }
+};
+
+// Notes the roots that it is shown.
+class RootCollector final : public RootVisitor {
+ public:
+  explicit RootCollector(const LocalHandles& handles) {
+    handles.VisitRootsInConstruction(*this);
+    handles.VisitRoots(*this);
+  }
+
+  void VisitRoot(const void* object) override { roots.insert(object); }
+  void VisitRootInConstruction(const void* object) override {
+    in_construction.insert(object);
+  }
+
+  std::multiset<const void*> roots;
+  std::multiset<const void*> in_construction;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_HANDLES_TEST_MUTATOR_H_

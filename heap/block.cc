@@ -1,0 +1,55 @@
+#include "bibop/heap/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace bibop {
+namespace {
+
+// The first cell at or after `from` whose alloc bit differs from all bits of
+// `skipped`; the block's cell count if there is none.
+size_t FindBit(const BlockDescriptor& block, size_t from, uint64_t skipped) {
+  const size_t words = block.alloc_words();
+  size_t word = from / 64;
+  uint64_t mask = ~uint64_t{0} << (from % 64);
+  for (; word < words; ++word, mask = ~uint64_t{0}) {
+    const uint64_t found = (block.alloc_bits[word] ^ skipped) & mask;
+    if (found != 0) {
+      return std::min<size_t>(word * 64 + std::countr_zero(found),
+                              block.cell_count);
+    }
+  }
+  return block.cell_count;
+}
+
+// Calls change(word, mask) for each word of alloc bits that `run` touches.
+template <class F>
+void ForEachWord(BlockDescriptor& block, CellRun run, F change) {
+  for (size_t index = run.first; index < run.last;) {
+    const size_t end = std::min(run.last, (index / 64 + 1) * 64);
+    const uint64_t ones = ~uint64_t{0} >> (64 - (end - index));
+    change(block.alloc_bits[index / 64], ones << (index % 64));
+    index = end;
+  }
+}
+
+}  // namespace
+
+CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
+  if (from >= block.cell_count) return {from, from};
+  const size_t first = FindBit(block, from, ~uint64_t{0});
+  if (first == block.cell_count) return {first, first};
+  return {first, FindBit(block, first, 0)};
+}
+
+void SetAllocBits(BlockDescriptor& block, CellRun run) {
+  ForEachWord(block, run, [](uint64_t& word, uint64_t mask) { word |= mask; });
+}
+
+void ClearAllocBits(BlockDescriptor& block, CellRun run) {
+  ForEachWord(block, run, [](uint64_t& word, uint64_t mask) { word &= ~mask; });
+}
+
+}  // namespace bibop

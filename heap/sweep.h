@@ -1,0 +1,35 @@
+// Sweeping one block: what the last mark did not reach is destroyed, its alloc
+// bits are cleared, and its cells can be handed out again.
+
+#ifndef BIBOP_HEAP_SWEEP_H_
+#define BIBOP_HEAP_SWEEP_H_
+
+#include <cstddef>
+
+#include "bibop/heap/block.h"
+
+namespace bibop {
+
+// What sweeping a block found.
+struct SweepResult {
+  size_t live_objects;
+  size_t freed_objects;
+};
+
+// Sweeps `block` by the marks of `epoch`, the last finished mark: an object
+// lives if it carries that epoch. Each dead object's destructor runs exactly
+// once, in no particular order; objects of a type without one are not touched,
+// except that checked builds poison them.
+//
+// REQUIRES: no region in the block is handed out, and no object was allocated
+// in it since that mark.
+SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch);
+
+// Sweeps `block` as if no object in it had been marked.
+//
+// REQUIRES: no region in the block is handed out.
+void DestroyBlock(BlockDescriptor& block);
+
+}  // namespace bibop
+
+#endif  // BIBOP_HEAP_SWEEP_H_

@@ -1,0 +1,34 @@
+#include "bibop/heap/type_info.h"
+
+#include <cstddef>
+#include <limits>
+
+#include "absl/base/no_destructor.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/log/absl_check.h"
+#include "absl/synchronization/mutex.h"
+
+namespace bibop {
+namespace {
+
+struct Registry {
+  absl::Mutex mutex;
+  absl::flat_hash_map<const TypeInfo*, TypeId> ids ABSL_GUARDED_BY(mutex);
+};
+
+}  // namespace
+
+TypeId RegisterType(const TypeInfo& info) {
+  // Not a global variable: this runs while the program is still being loaded.
+  static absl::NoDestructor<Registry> registry;
+  absl::MutexLock lock(registry->mutex);
+  const size_t next = registry->ids.size() + 1;
+  ABSL_CHECK_LE(next, std::numeric_limits<TypeId>::max())
+      << "a program can have 65,535 garbage-collected types; " << info.name
+      << " is one more: fold some of them into one";
+  return registry->ids.try_emplace(&info, static_cast<TypeId>(next))
+      .first->second;
+}
+
+}  // namespace bibop

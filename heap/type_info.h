@@ -1,0 +1,133 @@
+// What the heap knows of a class: one TypeInfo per type, made at compile time
+// from the type alone, and a small number, its TypeId, given out when the
+// program is loaded.
+//
+// Objects carry no header: a block of cells names the type of all of them.
+// TypeInfos live as long as the program; any thread may read them.
+
+#ifndef BIBOP_HEAP_TYPE_INFO_H_
+#define BIBOP_HEAP_TYPE_INFO_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "absl/strings/string_view.h"
+
+namespace bibop {
+
+// Defined in marker/. The heap hands it through and does not look inside.
+class MarkingVisitor;
+
+// A type's number in this process. 0 is no type: what a TypeId reads as before
+// the program has been loaded completely.
+using TypeId = uint16_t;
+
+// Describes the objects of one type.
+struct TypeInfo {
+  using TraceFn = void (*)(const void* object, MarkingVisitor& visitor);
+  using DestroyFn = void (*)(void* object) noexcept;
+
+  // The type's name as the compiler writes it.
+  absl::string_view name;
+  // sizeof and alignof, in bytes.
+  size_t size;
+  size_t alignment;
+  // The bytes that an object takes in a block.
+  size_t cell_size;
+  // Visits the object's Members; null for a leaf, which has none.
+  TraceFn trace;
+  // Runs the destructor; null if it is trivial.
+  DestroyFn destroy;
+};
+
+// Cells are no smaller than this, so that the side tables stay small.
+inline constexpr size_t kMinCellSize = 16;
+// Cell sizes are multiples of this.
+inline constexpr size_t kMinAlignment = 8;
+
+// The bytes that an object of such a size and alignment takes: a multiple of
+// the alignment, so that every cell of an aligned block is aligned.
+constexpr size_t CellSizeFor(size_t size, size_t alignment) {
+  const size_t unit = std::max(alignment, kMinAlignment);
+  return (std::max(size, kMinCellSize) + unit - 1) / unit * unit;
+}
+
+namespace internal {
+
+template <class T>
+concept Traceable = requires(const T& object, MarkingVisitor& visitor) {
+  object.Trace(visitor);
+};
+
+// Whether T has any member called Trace, accessible or not: the name is then
+// ambiguous in a class that inherits another one.
+struct NamesTrace {
+  int Trace;
+};
+template <class T>
+struct AlsoNamesTrace : T, NamesTrace {};
+template <class T>
+concept HasMemberTrace = std::is_class_v<T> && !std::is_final_v<T> &&
+                         !requires { &AlsoNamesTrace<T>::Trace; };
+
+template <class T>
+constexpr absl::string_view TypeName() {
+  absl::string_view name = __PRETTY_FUNCTION__;
+  name.remove_prefix(name.find("T = ") + 4);
+  return name.substr(0, name.find_first_of(";]"));
+}
+
+template <class T>
+void TraceObject(const void* object, MarkingVisitor& visitor) {
+  static_cast<const T*>(object)->Trace(visitor);
+}
+
+template <class T>
+void DestroyObject(void* object) noexcept {
+  static_cast<T*>(object)->~T();
+}
+
+template <class T>
+constexpr TypeInfo MakeTypeInfo() {
+  static_assert(std::is_object_v<T> && !std::is_array_v<T> &&
+                    std::is_same_v<T, std::remove_cv_t<T>>,
+                "a garbage-collected type is a class or a scalar, neither "
+                "const nor volatile");
+  static_assert(std::is_nothrow_destructible_v<T>,
+                "the destructor of a garbage-collected type must be public "
+                "and must not throw: the collector runs it");
+  static_assert(!HasMemberTrace<T> || Traceable<T>,
+                "the collector cannot call this type's Trace: write "
+                "`void Trace(auto& visitor) const` and make it public");
+  TypeInfo info = {TypeName<T>(), sizeof(T),
+                   alignof(T),    CellSizeFor(sizeof(T), alignof(T)),
+                   nullptr,       nullptr};
+  if constexpr (Traceable<T>) info.trace = &TraceObject<T>;
+  if constexpr (!std::is_trivially_destructible_v<T>) {
+    info.destroy = &DestroyObject<T>;
+  }
+  return info;
+}
+
+}  // namespace internal
+
+// The description of T. T's Members are found through its
+// `void Trace(auto& visitor) const`; a type without one is a leaf.
+template <class T>
+inline constexpr TypeInfo kTypeInfo = internal::MakeTypeInfo<T>();
+
+// Gives `info` a number, the same at each call. Any thread may call it. Aborts
+// if the program has more than 65,535 garbage-collected types.
+TypeId RegisterType(const TypeInfo& info);
+
+// T's number. It is known once the program is loaded, so that an allocation
+// reads it from memory instead of looking it up; an allocation by a static
+// initializer that runs earlier reads 0 and takes the slow path.
+template <class T>
+inline const TypeId kTypeId = RegisterType(kTypeInfo<T>);
+
+}  // namespace bibop
+
+#endif  // BIBOP_HEAP_TYPE_INFO_H_

@@ -1,0 +1,89 @@
+#include "bibop/marker/marker.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "absl/base/attributes.h"
+#include "absl/base/prefetch.h"
+#include "absl/log/absl_check.h"
+#include "bibop/base/build_config.h"
+#include "bibop/heap/block.h"
+#include "bibop/heap/cage.h"
+#include "bibop/heap/object_heap.h"
+
+namespace bibop {
+namespace {
+
+// Reads a word of an object in construction: it may not have been written yet.
+ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY uintptr_t ReadWord(const std::byte* at) {
+  uintptr_t word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+}  // namespace
+
+inline Marker::Candidate Marker::Prefetch(const void* object) {
+  const BlockDescriptor* block = Cage::DescriptorOf(object);
+  const size_t index = block->CellIndex(Cage::OffsetInBlock(object));
+  if constexpr (kCheckedHandles) {
+    ABSL_CHECK(block->type != nullptr && index < block->cell_count &&
+               block->IsAllocated(index))
+        << "a root or a Member points at " << object
+        << ", where there is no object: it was dropped too early (is a Member "
+           "missing from a Trace?) or never was in a heap";
+  }
+  const void* cell = Cage::StartOf(block) + index * block->cell_size;
+  absl::PrefetchToLocalCache(block->marks + index);
+  absl::PrefetchToLocalCache(cell);
+  return {block, block->marks + index, cell};
+}
+
+inline bool Marker::Mark(const Candidate& candidate) {
+  if (*candidate.mark == epoch_) return false;
+  *candidate.mark = epoch_;
+  ++counts_.objects;
+  counts_.bytes += candidate.block->cell_size;
+  return true;
+}
+
+void Marker::VisitRootInConstruction(const void* object) {
+  const Candidate candidate = Prefetch(object);
+  if (!Mark(candidate)) return;
+  const auto* start = static_cast<const std::byte*>(candidate.cell);
+  const size_t words = candidate.block->type->size / sizeof(uintptr_t);
+  for (size_t i = 0; i < words; ++i) {
+    const std::optional<ObjectRef> found =
+        heap_.FindObject(ReadWord(start + i * sizeof(uintptr_t)));
+    if (found.has_value()) visitor_.VisitPointer(found->start);
+  }
+}
+
+void Marker::Drain() {
+  // Long enough for memory to answer, short enough to stay in the cache.
+  constexpr size_t kQueueSize = 16;
+  std::array<Candidate, kQueueSize> queue;
+  size_t head = 0;
+  size_t size = 0;
+  std::vector<const void*>& found = visitor_.found();
+  for (;;) {
+    for (; size < kQueueSize && !found.empty(); ++size) {
+      queue[(head + size) % kQueueSize] = Prefetch(found.back());
+      found.pop_back();
+    }
+    if (size == 0) return;
+    const Candidate& candidate = queue[head];
+    head = (head + 1) % kQueueSize;
+    --size;
+    if (!Mark(candidate)) continue;
+    if (const TypeInfo::TraceFn trace = candidate.block->type->trace) {
+      trace(candidate.cell, visitor_);
+    }
+  }
+}
+
+}  // namespace bibop

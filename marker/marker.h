@@ -1,0 +1,82 @@
+// The marker: finds the live objects, from the roots on, and marks them.
+//
+// It goes depth first over an explicit stack, so the depth of a graph does not
+// matter, behind a short queue: the mark byte and the object of a pointer that
+// was found are prefetched, and it is looked at some pointers later, when they
+// have arrived. (Cher, Hosking and Vitek, "Software prefetching for mark-sweep
+// garbage collection", ASPLOS 2004.)
+//
+// One marker serves one mark: construct it, show it the roots, call Drain.
+//
+// Invariants: an object's Trace is called at most once, and never before its
+// constructor has returned.
+
+#ifndef BIBOP_MARKER_MARKER_H_
+#define BIBOP_MARKER_MARKER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "bibop/handles/root_visitor.h"
+#include "bibop/heap/block.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/marker/marking_visitor.h"
+
+namespace bibop {
+
+// What a mark found alive.
+struct MarkCounts {
+  int64_t objects = 0;
+  // With their cells' padding.
+  int64_t bytes = 0;
+};
+
+class Marker final : public RootVisitor {
+ public:
+  // REQUIRES: heap.BeginMark was called, and heap.FinishMark is not before the
+  // last call to this.
+  explicit Marker(const ObjectHeap& heap) : heap_(heap), epoch_(heap.epoch()) {}
+
+  // Marks what a slot refers to.
+  //
+  // REQUIRES: VisitRootInConstruction was called for every object in
+  // construction.
+  void VisitRoot(const void* object) override { visitor_.VisitPointer(object); }
+
+  // Marks an object whose constructor is running, and what the words in it
+  // point at, whether or not they are Members yet (I-4). Its Trace will not be
+  // called.
+  //
+  // REQUIRES: Drain was not called.
+  void VisitRootInConstruction(const void* object) override;
+
+  // Marks everything that the objects found so far refer to.
+  void Drain();
+
+  // What was marked.
+  MarkCounts counts() const { return counts_; }
+
+ private:
+  // A pointer whose mark byte and object are on their way into the cache.
+  struct Candidate {
+    const BlockDescriptor* block;
+    uint8_t* mark;
+    const void* cell;
+  };
+
+  // Both are called for every pointer there is: they have to be inlined, or the
+  // candidate goes through memory in pieces that do not forward.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE static Candidate Prefetch(const void* object);
+  // Marks the object, or returns false if it is marked already.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE bool Mark(const Candidate& candidate);
+
+  const ObjectHeap& heap_;
+  const Epoch epoch_;
+  MarkingVisitor visitor_;
+  MarkCounts counts_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_MARKER_MARKER_H_

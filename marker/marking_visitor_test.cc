@@ -1,0 +1,60 @@
+#include "bibop/marker/marking_visitor.h"
+
+#include <array>
+#include <vector>
+
+#include "bibop/marker/member.h"
+#include "gtest/gtest.h"
+
+namespace bibop {
+namespace {
+
+struct Thing {
+  int n = 0;
+};
+
+struct Part {
+  Member<Thing> one;
+  std::array<Member<Thing>, 2> two;
+  void Trace(auto& visitor) const { visitor(one, two); }
+};
+
+struct Whole : Part {
+  Member<Thing> direct;
+  Member<Thing> null;
+  Member<Thing> matrix[2][2];
+  Part parts[2];
+  void Trace(auto& visitor) const {
+    Part::Trace(visitor);
+    visitor(direct, null);
+    visitor(matrix, parts);
+  }
+};
+
+TEST(MarkingVisitor, FindsEveryMemberOnceInWhateverItIsPartOf) {
+  Thing things[14];
+  int next = 0;
+  const auto fill = [&](Part& part) {
+    part.one = Member<Thing>(&things[next++]);
+    part.two = {Member<Thing>(&things[next]), Member<Thing>(&things[next + 1])};
+    next += 2;
+  };
+  Whole whole;
+  fill(whole);
+  whole.direct = Member<Thing>(&things[next++]);
+  for (auto& row : whole.matrix) {
+    for (auto& member : row) member = Member<Thing>(&things[next++]);
+  }
+  fill(whole.parts[0]);
+  fill(whole.parts[1]);
+  ASSERT_EQ(next, 14);
+
+  MarkingVisitor visitor;
+  whole.Trace(visitor);
+  std::vector<const void*> expected;
+  for (const Thing& thing : things) expected.push_back(&thing);
+  EXPECT_EQ(visitor.found(), expected);
+}
+
+}  // namespace
+}  // namespace bibop

@@ -1,0 +1,74 @@
+#include "bibop/marker/member.h"
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "bibop/handles/handle.h"
+#include "bibop/handles/handle_scope.h"
+#include "bibop/handles/mutable_handle.h"
+#include "bibop/runtime/heap.h"
+#include "bibop/runtime/mutator.h"
+#include "gtest/gtest.h"
+
+namespace bibop {
+namespace {
+
+struct Base {
+  int number = 0;
+};
+struct Derived : Base {
+  Member<Derived> self;
+  Derived() : self(this) {}
+  void Trace(auto& visitor) const { visitor(self); }
+};
+
+class MemberTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Heap> heap_ = Heap::Create({}).value();
+  MutatorScope mutator_{*heap_};
+  HandleScope scope_{mutator_};
+};
+
+TEST_F(MemberTest, IsNullUntilItIsAssigned) {
+  Member<Base> member;
+  EXPECT_FALSE(member);
+  EXPECT_TRUE(member == nullptr);
+  EXPECT_EQ(member.get(), nullptr);
+  const Handle<Base> handle = scope_.New<Base>();
+  member = handle;
+  EXPECT_TRUE(member);
+  EXPECT_TRUE(member == handle);
+  member = nullptr;
+  EXPECT_FALSE(member);
+}
+
+TEST_F(MemberTest, TakesWhateverRefersToAnObject) {
+  const Handle<Derived> handle = scope_.New<Derived>();
+  MutableHandle<Derived> at = scope_.Mutable(handle);
+  Member<Base> from_handle = handle;
+  Member<Base> from_mutable = at;
+  Member<Base> from_member = handle->self;
+  EXPECT_TRUE(from_handle == from_mutable);
+  EXPECT_TRUE(from_member == handle);
+  handle->number = 5;
+  EXPECT_EQ(from_handle->number, 5);
+  EXPECT_EQ((*from_handle).number, 5);
+  at = nullptr;
+  from_handle = at;
+  EXPECT_FALSE(from_handle);
+  static_assert(!std::is_assignable_v<Member<Derived>&, Handle<Base>>);
+  static_assert(!std::is_assignable_v<Member<Base>&, std::shared_ptr<Base>>);
+  static_assert(!std::is_convertible_v<Base*, Member<Base>>);
+}
+
+TEST_F(MemberTest, CopiesReferToTheSameObject) {
+  Member<Base> a = scope_.New<Base>();
+  const Member<Base> b = a;
+  EXPECT_TRUE(a == b);
+  a = scope_.New<Base>();
+  EXPECT_TRUE(a != b);
+}
+
+}  // namespace
+}  // namespace bibop

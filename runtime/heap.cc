@@ -1,0 +1,104 @@
+#include "bibop/runtime/heap.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/log/absl_check.h"
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bibop/heap/local_allocator.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/mutator.h"
+
+namespace bibop {
+
+absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
+  if (absl::Status s = Validate(options); !s.ok()) return s;
+  absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
+      ObjectHeap::Create(options.max_bytes);
+  if (!objects.ok()) return objects.status();
+  return absl::WrapUnique(new Heap(std::move(options), *std::move(objects)));
+}
+
+Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects)
+    : options_(std::move(options)),
+      objects_(std::move(objects)),
+      cycle_(*objects_) {
+  SetBudget(0);
+}
+
+Heap::~Heap() {
+  ABSL_CHECK(mutator_ == nullptr)
+      << "a heap is destroyed while thread " << mutator_->thread()
+      << " is attached to it: end its MutatorScope first";
+}
+
+absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
+  if (mutator_ != nullptr) {
+    return absl::FailedPreconditionError(
+        mutator_->thread() == std::this_thread::get_id()
+            ? "this thread is attached to the heap already: pass its Mutator "
+              "on "
+              "instead of attaching again"
+            : "another thread is attached to the heap: in this version a heap "
+              "has one at a time");
+  }
+  absl::StatusOr<LocalAllocator> allocator = LocalAllocator::Create(*objects_);
+  if (!allocator.ok()) return allocator.status();
+  auto mutator = absl::WrapUnique(new Mutator(*this, *std::move(allocator)));
+  mutator_ = mutator.get();
+  return mutator;
+}
+
+void Heap::Detach(Mutator* mutator) {
+  ABSL_CHECK(mutator_ == mutator);
+  mutator_ = nullptr;
+}
+
+void Heap::SetBudget(int64_t live_bytes) {
+  const double grown =
+      static_cast<double>(live_bytes) * (options_.growth_factor - 1.0);
+  const auto budget = std::max(static_cast<int64_t>(grown),
+                               static_cast<int64_t>(options_.min_budget_bytes));
+  next_cycle_at_bytes_ = objects_->allocated().bytes + budget;
+}
+
+void Heap::Collect() { Collect(CycleCause::kRequested); }
+
+void Heap::Collect(CycleCause cause) {
+  ABSL_CHECK(mutator_ == nullptr ||
+             mutator_->thread() == std::this_thread::get_id())
+      << "a heap is collected by the thread that is attached to it";
+  ABSL_CHECK(!reporting_)
+      << "HeapOptions::on_cycle_end may neither allocate nor collect";
+  const CycleStats cycle = cycle_.Run(mutator_, cause);
+  SetBudget(cycle.live_bytes);
+  stats_.cycles = cycle.cycle;
+  stats_.live_objects = cycle.live_objects;
+  stats_.live_bytes = cycle.live_bytes;
+  stats_.total_pause += cycle.pause;
+  stats_.max_pause = std::max(stats_.max_pause, cycle.pause);
+  if (options_.on_cycle_end) {
+    reporting_ = true;
+    options_.on_cycle_end(cycle);
+    reporting_ = false;
+  }
+}
+
+HeapStats Heap::stats() const {
+  HeapStats stats = stats_;
+  stats.allocated_objects = objects_->allocated().objects;
+  stats.allocated_bytes = objects_->allocated().bytes;
+  stats.freed_objects = objects_->freed_objects();
+  stats.block_bytes = static_cast<int64_t>(objects_->bytes_in_use());
+  stats.committed_bytes = static_cast<int64_t>(objects_->bytes_committed());
+  return stats;
+}
+
+}  // namespace bibop

@@ -1,0 +1,84 @@
+// Heap: a garbage-collected heap, the facade over its parts.
+//
+//   absl::StatusOr<std::unique_ptr<Heap>> heap = Heap::Create({});
+//   MutatorScope mutator(**heap);      // this thread may now use the heap
+//   HandleScope scope(mutator);
+//   Handle<Node> node = scope.New<Node>();
+//
+// A process may have several heaps; an object of one may not refer to an object
+// of another.
+//
+// In this version one thread at a time is attached to a heap, and collections
+// stop it. Functions say which thread may call them.
+
+#ifndef BIBOP_RUNTIME_HEAP_H_
+#define BIBOP_RUNTIME_HEAP_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/runtime/collection_cycle.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+
+namespace bibop {
+
+class Mutator;
+
+class Heap {
+ public:
+  // Makes an empty heap. Returns InvalidArgument if an option is out of its
+  // range, ResourceExhausted where the system refuses the address space. Any
+  // thread may call it.
+  static absl::StatusOr<std::unique_ptr<Heap>> Create(HeapOptions options);
+
+  Heap(const Heap&) = delete;
+  Heap& operator=(const Heap&) = delete;
+
+  // Destroys every object: each destructor that has not run yet runs now.
+  // Aborts if a thread is attached.
+  ~Heap();
+
+  // Attaches the calling thread until the mutator is destroyed, which has to
+  // happen on the same thread and before the heap is. Returns
+  // FailedPrecondition if a thread is attached already, ResourceExhausted where
+  // the system has no memory. MutatorScope is the usual way.
+  absl::StatusOr<std::unique_ptr<Mutator>> Attach();
+
+  // Collects: every object that no handle reaches is dead afterwards.
+  // Destructors of dead objects run later, as memory is needed, or when the
+  // next collection begins. To be called by the attached thread, or by any if
+  // none is; aborts otherwise, and if called during a collection.
+  void Collect();
+
+  // What happened so far. To be called by the attached thread, or by any if
+  // none is.
+  HeapStats stats() const;
+
+ private:
+  friend class Mutator;
+
+  Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects);
+
+  // Whether so much was allocated that a collection is due.
+  bool BudgetSpent() const {
+    return objects_->allocated().bytes >= next_cycle_at_bytes_;
+  }
+  void Collect(CycleCause cause);
+  void SetBudget(int64_t live_bytes);
+  void Detach(Mutator* mutator);
+
+  const HeapOptions options_;
+  const std::unique_ptr<ObjectHeap> objects_;
+  CollectionCycle cycle_;
+  Mutator* mutator_ = nullptr;
+  // The total of allocated bytes at which the next collection is due.
+  int64_t next_cycle_at_bytes_ = 0;
+  bool reporting_ = false;
+  HeapStats stats_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_HEAP_H_

@@ -1,0 +1,33 @@
+#include "bibop/runtime/heap_options.h"
+
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "bibop/heap/cage.h"
+
+namespace bibop {
+namespace {
+
+template <class T>
+absl::Status InRange(absl::string_view name, T value, T low, T high) {
+  if (value >= low && value <= high) return absl::OkStatus();  // not for NaN
+  return absl::InvalidArgumentError(absl::StrCat(
+      "HeapOptions::", name, " is ", value, "; it may be ", low, " to ", high));
+}
+
+}  // namespace
+
+absl::Status Validate(const HeapOptions& options) {
+  constexpr size_t kMinMaxBytes = size_t{1} << 20;
+  constexpr size_t kMinBudget = size_t{64} << 10;
+  absl::Status status =
+      InRange("max_bytes", options.max_bytes, kMinMaxBytes, Cage::kCapacity);
+  status.Update(InRange("min_budget_bytes", options.min_budget_bytes,
+                        kMinBudget, Cage::kCapacity));
+  status.Update(InRange("growth_factor", options.growth_factor, 1.1, 16.0));
+  return status;
+}
+
+}  // namespace bibop

@@ -1,0 +1,63 @@
+// What a heap tells about itself. Plain values, copied.
+
+#ifndef BIBOP_RUNTIME_HEAP_STATS_H_
+#define BIBOP_RUNTIME_HEAP_STATS_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace bibop {
+
+// Why a collection ran.
+enum class CycleCause {
+  kRequested,    // Heap::Collect was called
+  kBudgetSpent,  // so much was allocated since the last one
+  kHeapFull,     // an allocation found no room
+};
+
+// One collection. Bytes are those of cells: what objects take with the padding
+// between them.
+struct CycleStats {
+  // The collection's number, from 1.
+  int64_t cycle = 0;
+  CycleCause cause = CycleCause::kRequested;
+  // What was allocated since the collection before.
+  int64_t allocated_objects = 0;
+  int64_t allocated_bytes = 0;
+  // What was found alive.
+  int64_t live_objects = 0;
+  int64_t live_bytes = 0;
+  // How long the mutator was stopped, and the parts of it: sweeping what was
+  // left to sweep, and marking.
+  absl::Duration pause;
+  absl::Duration sweep_time;
+  absl::Duration mark_time;
+};
+
+// A heap since it was made.
+struct HeapStats {
+  // The number of collections.
+  int64_t cycles = 0;
+  // What the last collection found alive; 0 before the first.
+  int64_t live_objects = 0;
+  int64_t live_bytes = 0;
+  // What was allocated.
+  int64_t allocated_objects = 0;
+  int64_t allocated_bytes = 0;
+  // How many dead objects were swept: their destructors have run. Others are
+  // dead and wait for it.
+  int64_t freed_objects = 0;
+  // The bytes of the blocks in use, free cells included.
+  int64_t block_bytes = 0;
+  // The bytes that may be read and written, tables included. What was never
+  // touched takes no memory.
+  int64_t committed_bytes = 0;
+  // The sum and the longest of all pauses.
+  absl::Duration total_pause;
+  absl::Duration max_pause;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_HEAP_STATS_H_

@@ -1,0 +1,477 @@
+#include "bibop/runtime/heap.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "bibop/handles/escapable_handle_scope.h"
+#include "bibop/handles/handle.h"
+#include "bibop/handles/handle_scope.h"
+#include "bibop/handles/maybe_handle.h"
+#include "bibop/handles/mutable_handle.h"
+#include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/member.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/mutator.h"
+#include "bibop/testing/tracked.h"
+#include "gtest/gtest.h"
+
+namespace bibop {
+namespace {
+
+using ::bibop::testing::Lifetimes;
+using ::bibop::testing::Tracked;
+
+struct Node {
+  explicit Node(Lifetimes& lifetimes) : tracked(lifetimes) {}
+  Tracked tracked;
+  std::string text = "a string that is too long to be kept inline";
+  Member<Node> next;
+  Member<Node> other;
+  void Trace(auto& visitor) const { visitor(next, other); }
+};
+
+// The smallest budget: collections at many allocations.
+HeapOptions CollectOften() { return {.min_budget_bytes = 64 << 10}; }
+
+class HeapTest : public ::testing::Test {
+ protected:
+  explicit HeapTest(HeapOptions options = {})
+      : heap_(Heap::Create(std::move(options)).value()) {}
+
+  // Collects, and then again, so that what the first found dead is destroyed.
+  void CollectAndDestroy() {
+    heap_->Collect();
+    heap_->Collect();
+  }
+
+  Lifetimes lifetimes_;
+  std::unique_ptr<Heap> heap_;
+};
+
+TEST(HeapCreate, RefusesInvalidOptions) {
+  EXPECT_EQ(Heap::Create({.max_bytes = 1}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(HeapTest, AHandleAloneKeepsItsObjectAndClosingItsScopeLetsItDie) {
+  MutatorScope mutator(*heap_);
+  {
+    HandleScope scope(mutator);
+    const Handle<Node> node = scope.New<Node>(lifetimes_);
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 1);
+    EXPECT_EQ(node->text, "a string that is too long to be kept inline");
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+TEST_F(HeapTest, AMutableHandleAloneKeepsWhatItRefersTo) {
+  MutatorScope mutator(*heap_);
+  HandleScope scope(mutator);
+  MutableHandle<Node> at = scope.Mutable<Node>();
+  {
+    HandleScope inner(mutator);
+    at = inner.New<Node>(lifetimes_);
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 1);
+  EXPECT_EQ(at->text.size(), 43u);
+  at = nullptr;
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+TEST_F(HeapTest, AnEscapedHandleAloneKeepsItsObject) {
+  MutatorScope mutator(*heap_);
+  {
+    HandleScope scope(mutator);
+    const auto make = [&]() -> Handle<Node> {
+      EscapableHandleScope inner(mutator);
+      inner.New<Node>(lifetimes_);
+      return inner.Escape(inner.New<Node>(lifetimes_));
+    };
+    const Handle<Node> node = make();
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 1);
+    EXPECT_EQ(node->text.size(), 43u);
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+TEST_F(HeapTest, ALocalAloneKeepsWhatTheMemberReferredTo) {
+  MutatorScope mutator(*heap_);
+  {
+    HandleScope scope(mutator);
+    const Handle<Node> owner = scope.New<Node>(lifetimes_);
+    {
+      HandleScope inner(mutator);
+      owner->next = inner.New<Node>(lifetimes_);
+    }
+    const Handle<Node> local = scope.Local(owner->next).ToHandleChecked();
+    owner->next = nullptr;
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 2);
+    EXPECT_EQ(local->text.size(), 43u);
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+TEST_F(HeapTest, AMemberAloneKeepsItsObjectAndACycleDies) {
+  MutatorScope mutator(*heap_);
+  HandleScope scope(mutator);
+  MutableHandle<Node> root = scope.Mutable<Node>();
+  {
+    HandleScope inner(mutator);
+    const Handle<Node> a = inner.New<Node>(lifetimes_);
+    const Handle<Node> b = inner.New<Node>(lifetimes_);
+    a->next = b;
+    b->next = a;
+    root = a;
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 2);
+  EXPECT_EQ(root->next->text.size(), 43u);
+  root = nullptr;
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+// I-4. The constructor allocates, so collections run while its object is rooted
+// by nothing but its slot, and what it stored so far by nothing but the object.
+struct BuildsItself {
+  BuildsItself(Heap& heap, MutatorBase& mutator, Lifetimes& lifetimes)
+      : tracked(lifetimes) {
+    HandleScope scope(mutator);
+    first = scope.New<Node>(lifetimes);
+    heap.Collect();
+    heap.Collect();
+    alive_inside = lifetimes.alive();
+    second = scope.New<Node>(lifetimes);
+  }
+  Tracked tracked;
+  int alive_inside = 0;
+  Member<Node> first;
+  Member<Node> second;
+  void Trace(auto& visitor) const { visitor(first, second); }
+};
+
+TEST_F(HeapTest, AnObjectInConstructionAndWhatItRefersToSurvive) {
+  MutatorScope mutator(*heap_);
+  {
+    HandleScope scope(mutator);
+    const Handle<BuildsItself> built = scope.New<BuildsItself>(
+        *heap_, static_cast<Mutator&>(mutator), lifetimes_);
+    EXPECT_EQ(built->alive_inside, 2);
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 3);
+    EXPECT_EQ(built->first->text.size(), 43u);
+    EXPECT_EQ(built->second->text.size(), 43u);
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+struct ThrowsAfterAllocating {
+  ThrowsAfterAllocating(Heap& heap, MutatorBase& mutator, Lifetimes& lifetimes)
+      : tracked(lifetimes) {
+    HandleScope scope(mutator);
+    next = scope.New<Node>(lifetimes);
+    heap.Collect();
+    throw std::runtime_error("refused");
+  }
+  Tracked tracked;
+  Member<Node> next;
+  void Trace(auto& visitor) const { visitor(next); }
+};
+
+TEST_F(HeapTest, AConstructorThatThrowsLeavesAHeapThatCollects) {
+  MutatorScope mutator(*heap_);
+  HandleScope scope(mutator);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THROW(scope.New<ThrowsAfterAllocating>(
+                     *heap_, static_cast<Mutator&>(mutator), lifetimes_),
+                 std::runtime_error);
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.born(), 20);
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+TEST_F(HeapTest, EveryDestructorRunsOnceWhenTheHeapIsDestroyed) {
+  {
+    MutatorScope mutator(*heap_);
+    HandleScope scope(mutator);
+    for (int i = 0; i < 3000; ++i) scope.New<Node>(lifetimes_);
+    heap_->Collect();
+    for (int i = 0; i < 3000; ++i) scope.New<Node>(lifetimes_);
+  }
+  heap_->Collect();
+  heap_.reset();
+  EXPECT_EQ(lifetimes_.born(), 6000);
+  EXPECT_EQ(lifetimes_.dead(), 6000);
+}
+
+class BusyHeapTest : public HeapTest {
+ protected:
+  BusyHeapTest() : HeapTest(CollectOften()) {}
+};
+
+struct Numbered : Node {
+  Numbered(Lifetimes& lifetimes, int n) : Node(lifetimes), number(n) {}
+  int number;
+};
+
+constexpr size_t kRoots = 16;
+struct Roots {
+  std::array<Member<Numbered>, kRoots> members;
+  void Trace(auto& visitor) const { visitor(members); }
+};
+
+// A graph that changes at random, with collections at every few hundred
+// allocations, against a model of who refers to whom. It is checked through
+// destructors: exactly the reachable are alive after two collections.
+TEST_F(BusyHeapTest, ExactlyTheReachableLiveThroughARandomHistory) {
+  std::mt19937 random(5);  // NOLINT(cert-msc51-cpp): repeatable
+  MutatorScope mutator(*heap_);
+  HandleScope scope(mutator);
+  std::vector<std::unique_ptr<Lifetimes>> lives;
+  struct Model {
+    int next = -1;
+    int other = -1;
+  };
+  std::vector<Model> models;
+  std::vector<int> model_roots(kRoots, -1);
+  const Handle<Roots> roots = scope.New<Roots>();
+  for (int step = 0; step < 30000; ++step) {
+    HandleScope inner(mutator);
+    const size_t at = random() % kRoots;
+    const size_t from = random() % kRoots;
+    switch (random() % 4) {
+      case 0:
+      case 1: {
+        lives.push_back(std::make_unique<Lifetimes>());
+        const int number = static_cast<int>(models.size());
+        models.push_back({model_roots[at], model_roots[from]});
+        const Handle<Numbered> node =
+            inner.New<Numbered>(*lives.back(), number);
+        node->next = roots->members[at];
+        node->other = roots->members[from];
+        roots->members[at] = node;
+        model_roots[at] = number;
+        break;
+      }
+      case 2:
+        if (model_roots[at] < 0) break;
+        models[model_roots[at]].other = model_roots[from];
+        roots->members[at]->other = roots->members[from];
+        if (random() % 4 == 0) {
+          models[model_roots[at]].next = -1;
+          roots->members[at]->next = nullptr;
+        }
+        break;
+      case 3:
+        model_roots[at] = model_roots[from];
+        roots->members[at] = roots->members[from];
+        break;
+    }
+  }
+  CollectAndDestroy();
+  std::vector<bool> reachable(models.size());
+  std::vector<int> stack(model_roots);
+  while (!stack.empty()) {
+    const int n = stack.back();
+    stack.pop_back();
+    if (n < 0 || reachable[n]) continue;
+    reachable[n] = true;
+    stack.push_back(models[n].next);
+    stack.push_back(models[n].other);
+  }
+  EXPECT_GT(heap_->stats().cycles, 10);
+  for (size_t i = 0; i < models.size(); ++i) {
+    ASSERT_EQ(lives[i]->alive(), reachable[i] ? 1 : 0) << i;
+  }
+  for (size_t i = 0; i < kRoots; ++i) {
+    if (model_roots[i] < 0) continue;
+    EXPECT_EQ(roots->members[i]->number, model_roots[i]);
+  }
+  roots->members = {};
+  CollectAndDestroy();
+  for (const auto& life : lives) ASSERT_EQ(life->alive(), 0);
+}
+
+TEST_F(BusyHeapTest, ALongListDiesWithoutRecursion) {
+  MutatorScope mutator(*heap_);
+  {
+    HandleScope scope(mutator);
+    MutableHandle<Node> head = scope.Mutable<Node>();
+    for (int i = 0; i < 200000; ++i) {
+      HandleScope inner(mutator);
+      const Handle<Node> node = inner.New<Node>(lifetimes_);
+      node->next = head;
+      head = node;
+    }
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 200000);
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+TEST_F(BusyHeapTest, MemoryIsReused) {
+  MutatorScope mutator(*heap_);
+  int64_t committed_early = 0;
+  for (int i = 0; i < 100000; ++i) {
+    HandleScope scope(mutator);
+    scope.New<Node>(lifetimes_);
+    if (i == 10000) committed_early = heap_->stats().committed_bytes;
+  }
+  EXPECT_EQ(heap_->stats().committed_bytes, committed_early);
+  EXPECT_LT(heap_->stats().block_bytes, 1 << 20);
+}
+
+TEST_F(BusyHeapTest, ThreadsTakeTurns) {
+  for (int i = 0; i < 50; ++i) {
+    std::thread([this] {
+      MutatorScope mutator(*heap_);
+      HandleScope scope(mutator);
+      for (int n = 0; n < 100; ++n) scope.New<Node>(lifetimes_);
+      heap_->Collect();
+    }).join();
+  }
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.born(), 5000);
+  EXPECT_EQ(lifetimes_.alive(), 0);
+  EXPECT_LT(heap_->stats().block_bytes, 1 << 20)
+      << "a thread uses the blocks that one before it left";
+}
+
+struct Payload {
+  int64_t words[8];
+};
+
+TEST(HeapLimit, AFullHeapCollectsAndThenFails) {
+  std::vector<CycleStats> cycles;
+  auto heap = Heap::Create({.max_bytes = 1 << 20,
+                            .on_cycle_end =
+                                [&cycles](const CycleStats& cycle) {
+                                  cycles.push_back(cycle);
+                                }})
+                  .value();
+  MutatorScope mutator(*heap);
+  {
+    HandleScope scope(mutator);
+    absl::Status status;
+    int64_t count = 0;
+    for (;;) {
+      const absl::StatusOr<Handle<Payload>> payload = scope.TryNew<Payload>();
+      status = payload.status();
+      if (!status.ok()) break;
+      ++count;
+    }
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(count, (1 << 20) / 64);
+    ASSERT_EQ(cycles.size(), 1u);
+    EXPECT_EQ(cycles[0].cause, CycleCause::kHeapFull);
+    EXPECT_EQ(cycles[0].live_objects, count);
+    EXPECT_DEATH(scope.New<Payload>(), "the heap is full");
+  }
+  HandleScope scope(mutator);
+  EXPECT_TRUE(scope.TryNew<Payload>().ok()) << "garbage makes room";
+}
+
+TEST(HeapStatsTest, TellWhatHappened) {
+  std::vector<CycleStats> cycles;
+  auto heap = Heap::Create({.min_budget_bytes = 64 << 10,
+                            .on_cycle_end =
+                                [&cycles](const CycleStats& cycle) {
+                                  cycles.push_back(cycle);
+                                }})
+                  .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  const Handle<Payload> kept = scope.New<Payload>();
+  for (int i = 0; i < 10000; ++i) {
+    HandleScope inner(mutator);
+    inner.New<Payload>();
+  }
+  ASSERT_GT(cycles.size(), 5u);
+  EXPECT_EQ(cycles[0].cause, CycleCause::kBudgetSpent);
+  int64_t allocated = 0;
+  absl::Duration pauses;
+  for (size_t i = 0; i < cycles.size(); ++i) {
+    EXPECT_EQ(cycles[i].cycle, static_cast<int64_t>(i) + 1);
+    EXPECT_EQ(cycles[i].live_objects, 1);
+    EXPECT_EQ(cycles[i].live_bytes, 64);
+    EXPECT_EQ(cycles[i].allocated_bytes, 64 * cycles[i].allocated_objects);
+    EXPECT_GE(cycles[i].pause, cycles[i].sweep_time + cycles[i].mark_time);
+    allocated += cycles[i].allocated_objects;
+    pauses += cycles[i].pause;
+  }
+  EXPECT_LE(allocated, 10001);
+  EXPECT_GT(allocated, 10001 - 2 * 1024) << "a budget is 1,024 objects";
+  heap->Collect();
+  EXPECT_EQ(cycles.back().cause, CycleCause::kRequested);
+  const HeapStats stats = heap->stats();
+  EXPECT_EQ(stats.cycles, static_cast<int64_t>(cycles.size()));
+  EXPECT_EQ(stats.allocated_objects, 10001);
+  EXPECT_EQ(stats.live_objects, 1);
+  EXPECT_EQ(stats.total_pause, pauses + cycles.back().pause);
+  EXPECT_GE(stats.committed_bytes, stats.block_bytes);
+  EXPECT_EQ(kept->words[0], kept->words[0]);
+}
+
+TEST_F(HeapTest, ASecondAttachmentIsRefused) {
+  MutatorScope mutator(*heap_);
+  EXPECT_EQ(heap_->Attach().status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_DEATH(MutatorScope again(*heap_), "attached to the heap already");
+  std::thread([this] {
+    const absl::Status status = heap_->Attach().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_NE(status.message().find("another thread"), std::string::npos);
+  }).join();
+}
+
+using HeapDeathTest = HeapTest;
+
+TEST_F(HeapDeathTest, DestroyingAHeapWithAThreadAttachedIsTold) {
+  EXPECT_DEATH(
+      {
+        MutatorScope mutator(*heap_);
+        heap_.reset();
+      },
+      "is attached to it");
+}
+
+TEST_F(HeapDeathTest, CollectingInsideOfACollectionIsTold) {
+  Heap* self = nullptr;
+  auto heap = Heap::Create({.on_cycle_end = [&self](const CycleStats&) {
+                if (self != nullptr) self->Collect();
+              }}).value();
+  self = heap.get();
+  EXPECT_DEATH(heap->Collect(), "may neither allocate nor collect");
+}
+
+TEST_F(HeapDeathTest, CollectingFromAnotherThreadIsTold) {
+  MutatorScope mutator(*heap_);
+  EXPECT_DEATH(std::thread([this] { heap_->Collect(); }).join(),
+               "by the thread that is attached");
+}
+
+}  // namespace
+}  // namespace bibop

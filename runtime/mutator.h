@@ -1,0 +1,64 @@
+// Mutator: a thread's attachment to a heap. It is passed to whatever opens a
+// HandleScope; nothing looks it up.
+//
+// Created, used and destroyed by one thread.
+
+#ifndef BIBOP_RUNTIME_MUTATOR_H_
+#define BIBOP_RUNTIME_MUTATOR_H_
+
+#include <cstddef>
+#include <memory>
+#include <thread>
+
+#include "absl/base/attributes.h"
+#include "absl/status/statusor.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/heap/local_allocator.h"
+#include "bibop/heap/type_info.h"
+#include "bibop/runtime/heap.h"
+
+namespace bibop {
+
+class Mutator final : public MutatorBase {
+ public:
+  // Detaches the thread. Aborts on another thread, or if a HandleScope is open.
+  ~Mutator();
+
+  // The heap that the thread is attached to.
+  Heap& heap() const { return heap_; }
+
+  // The attached thread.
+  std::thread::id thread() const { return thread_; }
+
+  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type) override;
+
+ private:
+  friend class Heap;
+
+  Mutator(Heap& heap, LocalAllocator allocator);
+
+  Heap& heap_;
+  const std::thread::id thread_;
+};
+
+// Attaches the calling thread to a heap while it exists, on the stack.
+class MutatorScope {
+ public:
+  // Aborts where Heap::Attach would return an error.
+  [[nodiscard]] explicit MutatorScope(Heap& heap ABSL_ATTRIBUTE_LIFETIME_BOUND);
+  MutatorScope(const MutatorScope&) = delete;
+  MutatorScope& operator=(const MutatorScope&) = delete;
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+
+  // The mutator, which is what functions take.
+  // NOLINTNEXTLINE(google-explicit-constructor): a scope stands for its mutator
+  operator Mutator&() ABSL_ATTRIBUTE_LIFETIME_BOUND { return *mutator_; }
+
+ private:
+  std::unique_ptr<Mutator> mutator_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_MUTATOR_H_
