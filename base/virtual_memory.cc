@@ -63,6 +63,10 @@ absl::Status CommitFrontier::Commit(size_t size) {
         "the system has no memory for ", (target - committed_) >> 10,
         " KiB more of heap: ", std::strerror(errno)));
   }
+  // Advice: a system without huge pages refuses it, which is no error.
+  if (pages_ == Pages::kHuge) {
+    madvise(start_ + committed_, target - committed_, MADV_HUGEPAGE);
+  }
   committed_ = target;
   return absl::OkStatus();
 }

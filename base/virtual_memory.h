@@ -54,11 +54,16 @@ class VirtualRange {
 // Invariants: committed() <= capacity(), and both are multiples of `step`.
 class CommitFrontier {
  public:
+  // Whether the system should back the memory by huge pages where it has them:
+  // touching it for the first time is faster then, and takes 2 MiB at a time.
+  enum class Pages { kNormal, kHuge };
+
   // `step`: how many bytes are committed at once, a multiple of the page size.
   //
   // REQUIRES: [start, start + capacity) is reserved and nobody else commits it.
-  CommitFrontier(std::byte* start, size_t capacity, size_t step)
-      : start_(start), capacity_(capacity), step_(step) {}
+  CommitFrontier(std::byte* start, size_t capacity, size_t step,
+                 Pages pages = Pages::kNormal)
+      : start_(start), capacity_(capacity), step_(step), pages_(pages) {}
 
   // Makes the first `size` bytes readable and writable; new ones read as zero.
   // Returns ResourceExhausted, with nothing changed, beyond the capacity or
@@ -82,6 +87,7 @@ class CommitFrontier {
   std::byte* start_;
   size_t capacity_;
   size_t step_;
+  Pages pages_;
   size_t committed_ = 0;
 };
 

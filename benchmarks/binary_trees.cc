@@ -8,10 +8,8 @@
 // ratio are printed. Work is counted in nodes, and the sums of both are
 // compared, so neither can skip any.
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <utility>
 
 #include "bibop/benchmarks/duel.h"
 #include "bibop/gc.h"

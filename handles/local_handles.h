@@ -148,13 +148,15 @@ class LocalHandles {
     return block.slots.data() + kBlockSlots;
   }
 
+  // Not beside limit_: compilers would copy both at once when a scope opens, and
+  // a 16-byte load cannot be forwarded from the 8-byte store of the last handle.
   HandleSlot* next_;
+  // The last block in use; there always is one.
+  std::unique_ptr<Block> block_;
   HandleSlot* limit_;
   int depth_ = 0;
   // The depth at which handles may not be created, where a seal is in force.
   int sealed_depth_ = -1;
-  // The last block in use; there always is one.
-  std::unique_ptr<Block> block_;
   // Blocks to use again.
   std::unique_ptr<Block> spare_;
 };

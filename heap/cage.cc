@@ -47,7 +47,8 @@ Cage::Cage(VirtualRange range, size_t max_bytes)
           kCapacity / kBlockSize * sizeof(BlockDescriptor), kTableStep),
       side_table_(range_.start() + kSideTableOffset,
                   kBlocksOffset - kSideTableOffset, kTableStep),
-      blocks_(range_.start() + kBlocksOffset, kCapacity, kBlocksStep),
+      blocks_(range_.start() + kBlocksOffset, kCapacity, kBlocksStep,
+              CommitFrontier::Pages::kHuge),
       max_bytes_(max_bytes) {}
 
 // The addresses will be somebody else's.

