@@ -67,6 +67,8 @@ class ObjectHeapTest : public ::testing::Test {
     return objects;
   }
 
+  // Told by destructors that the heap runs when it is destroyed.
+  Lifetimes lifetimes_;
   // The allocator gives its blocks back to the heap when it is destroyed.
   std::unique_ptr<ObjectHeap> heap_;
   LocalAllocator allocator_;
@@ -120,15 +122,14 @@ TEST_F(ObjectHeapTest, AFreedCellIsHandedOutAgainBeforeANewBlockIsTaken) {
 // I-3: a block that was not swept for the last mark still has the alloc bits of
 // the dead; one that is handed out has not.
 TEST_F(ObjectHeapTest, ABlockIsSweptBeforeItIsAllocatedIn) {
-  Lifetimes lifetimes;
   for (int i = 0; i < 3000; ++i) {
-    new (Allocate<WithTracked>().value()) WithTracked(lifetimes);
+    new (Allocate<WithTracked>().value()) WithTracked(lifetimes_);
   }
   Collect({});
-  EXPECT_EQ(lifetimes.dead(), 0) << "sweeping is lazy";
+  EXPECT_EQ(lifetimes_.dead(), 0) << "sweeping is lazy";
   const size_t in_a_block = kBlockSize / kTypeInfo<WithTracked>.cell_size;
-  new (Allocate<WithTracked>().value()) WithTracked(lifetimes);
-  EXPECT_EQ(lifetimes.dead(), static_cast<int>(in_a_block));
+  new (Allocate<WithTracked>().value()) WithTracked(lifetimes_);
+  EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
   BlockDescriptor* block =
       heap_->AcquireBlock(kTypeInfo<WithTracked>, kTypeId<WithTracked>).value();
   EXPECT_EQ(block->swept_epoch, heap_->epoch());
@@ -136,22 +137,21 @@ TEST_F(ObjectHeapTest, ABlockIsSweptBeforeItIsAllocatedIn) {
 }
 
 TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {
-  Lifetimes lifetimes;
   std::vector<void*> live;
   for (int cycle = 0; cycle < 300; ++cycle) {  // epochs wrap around
     live.clear();
     for (int i = 0; i < 500; ++i) {
       void* cell = Allocate<WithTracked>().value();
-      new (cell) WithTracked(lifetimes);
+      new (cell) WithTracked(lifetimes_);
       if (i % 7 == 0) live.push_back(cell);
     }
     Collect(live);
     heap_->FinishSweep();
-    ASSERT_EQ(lifetimes.alive(), static_cast<int>(live.size()));
+    ASSERT_EQ(lifetimes_.alive(), static_cast<int>(live.size()));
   }
   allocator_.Retire();
   heap_.reset();
-  EXPECT_EQ(lifetimes.alive(), 0);
+  EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
 // Marks are bytes and wrap around: an object that was marked 255 epochs ago
