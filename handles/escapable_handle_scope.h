@@ -39,8 +39,8 @@ class EscapableHandleScope : private internal::EscapeSlot, public HandleScope {
   // Opens a scope inside of the mutator's innermost one, its parent. There must
   // be one, or nothing could escape: builds with --//:sealed_scopes and checked
   // builds abort otherwise.
-  [[nodiscard]] explicit EscapableHandleScope(
-      MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND)
+  [[nodiscard]] explicit EscapableHandleScope(MutatorBase& mutator
+                                              ABSL_ATTRIBUTE_LIFETIME_BOUND)
       : EscapeSlot(mutator), HandleScope(mutator) {
     if constexpr (LocalHandles::kCountsScopes) {
       ABSL_CHECK_GT(mutator.handles().depth(), 1)

@@ -39,8 +39,8 @@ namespace bibop {
 class HandleScope {
  public:
   // Opens a scope inside of the mutator's innermost one.
-  [[nodiscard]] explicit HandleScope(
-      MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND)
+  [[nodiscard]] explicit HandleScope(MutatorBase& mutator
+                                     ABSL_ATTRIBUTE_LIFETIME_BOUND)
       : mutator_(mutator),
         mark_(mutator.handles().OpenScope()),
         depth_(mutator.handles().depth()) {}
@@ -61,7 +61,7 @@ class HandleScope {
   // collection, or if a T does not fit into a block (32 KiB); use TryNew where
   // that can be handled.
   template <class T, class... Args>
-      Handle<T> New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  Handle<T> New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
     void* cell = mutator_.allocator().TryAllocate<T>();
     if (cell == nullptr) [[unlikely]] {
@@ -75,8 +75,8 @@ class HandleScope {
   // As New, but returns ResourceExhausted if the heap stays full after a
   // collection and InvalidArgument if a T does not fit into a block.
   template <class T, class... Args>
-      absl::StatusOr<Handle<T>> TryNew(Args&&... args) &
-      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  absl::StatusOr<Handle<T>> TryNew(
+      Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
     void* cell = mutator_.allocator().TryAllocate<T>();
     if (cell == nullptr) [[unlikely]] {
@@ -90,8 +90,8 @@ class HandleScope {
   // A handle of what `source`, a Member or a MutableHandle, refers to now;
   // nothing if it refers to nothing.
   template <ObjectReference R>
-      MaybeHandle<typename R::element_type> Local(const R& source) &
-      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  MaybeHandle<typename R::element_type> Local(
+      const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
     typename R::element_type* object = source.get();
     if (object != nullptr) mutator_.handles().Create(SlotValue(object));
@@ -100,7 +100,7 @@ class HandleScope {
 
   // A slot for a T that can be assigned to, null at first.
   template <class T>
-      MutableHandle<T> Mutable() & ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  MutableHandle<T> Mutable() & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
     return MutableHandle<T>(mutator_.handles().Create(0));
   }
@@ -108,8 +108,8 @@ class HandleScope {
   // The same, referring to what `source`, a Handle, Member or MutableHandle,
   // refers to now.
   template <ObjectReference R>
-      MutableHandle<typename R::element_type> Mutable(const R& source) &
-      ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  MutableHandle<typename R::element_type> Mutable(
+      const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
     return MutableHandle<typename R::element_type>(
         mutator_.handles().Create(SlotValue(source.get())));

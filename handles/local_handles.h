@@ -148,8 +148,9 @@ class LocalHandles {
     return block.slots.data() + kBlockSlots;
   }
 
-  // Not beside limit_: compilers would copy both at once when a scope opens, and
-  // a 16-byte load cannot be forwarded from the 8-byte store of the last handle.
+  // Not beside limit_: compilers would copy both at once when a scope opens,
+  // and a 16-byte load cannot be forwarded from the 8-byte store of the last
+  // handle.
   HandleSlot* next_;
   // The last block in use; there always is one.
   std::unique_ptr<Block> block_;

@@ -44,8 +44,8 @@ class [[maybe_unused]] SealedHandleScope
                          internal::NoSeal> {
  public:
   // Seals the mutator's innermost scope until this is destroyed.
-  [[nodiscard]] explicit SealedHandleScope(
-      MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND)
+  [[nodiscard]] explicit SealedHandleScope(MutatorBase& mutator
+                                           ABSL_ATTRIBUTE_LIFETIME_BOUND)
       : std::conditional_t<kSealedScopes, internal::ActiveSeal,
                            internal::NoSeal>(mutator) {}
 
