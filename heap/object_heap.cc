@@ -34,11 +34,6 @@ ObjectHeap::~ObjectHeap() {
 }
 
 size_t ObjectHeap::Sweep(BlockDescriptor& block) {
-  ABSL_DCHECK(!marking_);
-  ABSL_CHECK(!sweeping_)
-      << "a destructor allocated (" << block.type->name
-      << "): the destructor of a garbage-collected object may not allocate in "
-         "its heap; do such work before the object is dropped";
   sweeping_ = true;
   const SweepResult result = SweepBlock(block, epoch_);
   sweeping_ = false;
@@ -75,6 +70,9 @@ void ObjectHeap::ReturnBlock(BlockDescriptor* block) {
 }
 
 void ObjectHeap::FinishSweep() {
+  ABSL_CHECK(!sweeping_ && !marking_)
+      << "a collection was asked for by a destructor or by a Trace: neither "
+         "may collect";
   for (TypeSpace& space : spaces_) {
     size_t kept = space.cursor;
     for (; space.cursor < space.blocks.size(); ++space.cursor) {

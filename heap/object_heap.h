@@ -94,7 +94,7 @@ class ObjectHeap {
   Epoch epoch() const { return epoch_; }
 
   // Sweeps every block that the last mark left unswept; gives empty blocks back
-  // to the cage. May run destructors.
+  // to the cage. May run destructors. Aborts if called by one of them.
   void FinishSweep();
 
   // Begins a new epoch: no object is marked any more.

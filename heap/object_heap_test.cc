@@ -226,6 +226,28 @@ TEST_F(SmallHeapTest, AFullHeapIsAStatusAndACycleMakesRoom) {
   EXPECT_TRUE(Allocate<Leaf>().ok());
 }
 
+struct CollectsInDestructor {
+  ObjectHeap** heap;
+  ~CollectsInDestructor() {
+    if (*heap != nullptr) (*heap)->FinishSweep();
+  }
+};
+
+// Its block is the last to be swept, so there is nothing left that a nested
+// sweep would stumble over by itself.
+TEST_F(ObjectHeapTest, ADestructorThatCollectsIsTold) {
+  ObjectHeap* heap = heap_.get();
+  new (Allocate<CollectsInDestructor>().value()) CollectsInDestructor{&heap};
+  Collect({});
+  EXPECT_DEATH(heap_
+                   ->AcquireBlock(kTypeInfo<CollectsInDestructor>,
+                                  kTypeId<CollectsInDestructor>)
+                   .IgnoreError(),
+               "neither may collect");
+  heap = nullptr;
+  heap_->FinishSweep();
+}
+
 struct AllocatesInDestructor {
   ObjectHeap** heap;
   ~AllocatesInDestructor() {
