@@ -50,8 +50,12 @@ class HandleScope {
   static void* operator new(size_t) = delete;
   static void* operator new[](size_t) = delete;
 
-  // Closes the scope: its handles may no longer be used.
-  ~HandleScope() { mutator_.handles().CloseScope(mark_); }
+  // Closes the scope: its handles may no longer be used. Checked builds abort
+  // if it is not the innermost.
+  ~HandleScope() {
+    CheckInnermost();
+    mutator_.handles().CloseScope(mark_);
+  }
 
   // Allocates a T, constructs it from `args`, and returns a handle of it. The
   // object is rooted before its constructor runs; the constructor may itself
@@ -63,6 +67,8 @@ class HandleScope {
   template <class T, class... Args>
   Handle<T> New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
+    // Before there is a cell: it may throw std::bad_alloc.
+    mutator_.handles().Reserve();
     void* cell = mutator_.allocator().TryAllocate<T>();
     if (cell == nullptr) [[unlikely]] {
       absl::StatusOr<void*> slow = mutator_.AllocateSlow(kTypeInfo<T>);
@@ -78,6 +84,7 @@ class HandleScope {
   absl::StatusOr<Handle<T>> TryNew(
       Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     CheckInnermost();
+    mutator_.handles().Reserve();
     void* cell = mutator_.allocator().TryAllocate<T>();
     if (cell == nullptr) [[unlikely]] {
       absl::StatusOr<void*> slow = mutator_.AllocateSlow(kTypeInfo<T>);
@@ -129,7 +136,8 @@ class HandleScope {
     UnderConstruction(MutatorBase& mutator, void* cell)
         : mutator_(mutator),
           cell_(cell),
-          slot_(mutator.handles().Create(SlotValue(cell) | kInConstruction)) {}
+          slot_(mutator.handles().CreateReserved(SlotValue(cell) |
+                                                 kInConstruction)) {}
     UnderConstruction(const UnderConstruction&) = delete;
     UnderConstruction& operator=(const UnderConstruction&) = delete;
     ~UnderConstruction() {
@@ -164,14 +172,13 @@ class HandleScope {
                     << " (TryNew returns this as a status)";
   }
 
-  // A slot always belongs to the innermost scope.
+  // A slot always belongs to the innermost scope, whichever is asked.
   void CheckInnermost() const {
     if constexpr (kCheckedHandles) {
       ABSL_CHECK_EQ(depth_, mutator_.handles().depth())
-          << "a handle was asked of a HandleScope inside of which another one "
-             "is open: it would be good only until that one closes, so ask "
-             "that "
-             "one";
+          << "a HandleScope inside of which another one is open was asked for "
+             "a handle, which would be good only until the other closes (ask "
+             "that one), or was closed itself (scopes close in reverse order)";
     }
   }
 

@@ -56,22 +56,37 @@ class LocalHandles {
   LocalHandles();
   LocalHandles(const LocalHandles&) = delete;
   LocalHandles& operator=(const LocalHandles&) = delete;
-  // Aborts if a scope is open that has handles.
+  // Aborts if a scope is open, where open scopes are counted; else if one is
+  // open that has handles.
   ~LocalHandles();
 
-  // Returns a new slot that holds `value`, in use until the innermost open
-  // scope closes. Aborts under a seal.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE HandleSlot* Create(HandleSlot value) {
-    if (next_ == limit_) [[unlikely]]
+  // Makes sure that the next slot can be created without allocating memory.
+  // Aborts under a seal.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Reserve() {
+    if (next_ == limit_) [[unlikely]] {
       Extend();
+    }
+  }
+
+  // Returns a new slot that holds `value`, in use until the innermost open
+  // scope closes.
+  //
+  // REQUIRES: Reserve was called, and no slot was created in its scope since.
+  HandleSlot* CreateReserved(HandleSlot value) {
     *next_ = value;
     return next_++;
+  }
+
+  // Both. Aborts under a seal.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE HandleSlot* Create(HandleSlot value) {
+    Reserve();
+    return CreateReserved(value);
   }
 
   // Takes back the slot that was created last, or else empties it.
   void Discard(HandleSlot* slot) {
     *slot = 0;
-    if (slot == next_ - 1) --next_;
+    if (slot + 1 == next_) --next_;
   }
 
   // What a scope remembers of the time before it opened.

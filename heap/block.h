@@ -57,6 +57,8 @@ struct alignas(64) BlockDescriptor {
   TypeId type_id;
   // The epoch in whose mark's result the block was last swept.
   Epoch swept_epoch;
+  // The size of the side record, in the cage's units.
+  uint8_t side_units;
 
   // The number of the cell that holds the byte at `offset` from the block's
   // start; cell_count or more in the unused tail.

@@ -59,16 +59,28 @@ size_t Cage::SideUnitsFor(size_t cell_count) {
   return (marks + RoundUp(marks / 8, kSideUnit)) / kSideUnit;
 }
 
-absl::StatusOr<std::byte*> Cage::AllocateSideRecord(size_t units) {
-  std::vector<std::byte*>& free = free_side_records_[units];
-  if (!free.empty()) {
-    std::byte* record = free.back();
-    free.pop_back();
-    return record;
-  }
+absl::StatusOr<Cage::SideRecord> Cage::AllocateSideRecord(size_t units) {
+  const auto take_free = [this](size_t size) {
+    std::byte* record = free_side_records_[size].back();
+    free_side_records_[size].pop_back();
+    return SideRecord{record, size};
+  };
+  if (!free_side_records_[units].empty()) return take_free(units);
   const size_t end = side_table_used_ + units * kSideUnit;
-  if (absl::Status s = side_table_.EnsureCommitted(end); !s.ok()) return s;
-  return side_table_.start() + std::exchange(side_table_used_, end);
+  const absl::Status grown = side_table_.EnsureCommitted(end);
+  if (grown.ok()) {
+    std::byte* start =
+        side_table_.start() + std::exchange(side_table_used_, end);
+    return SideRecord{start, units};
+  }
+  for (size_t larger = units + 1; larger <= kMaxSideUnits; ++larger) {
+    if (!free_side_records_[larger].empty()) return take_free(larger);
+  }
+  return grown;
+}
+
+void Cage::FreeSideRecord(SideRecord record) {
+  free_side_records_[record.units].push_back(record.start);
 }
 
 absl::StatusOr<BlockDescriptor*> Cage::TakeUnusedBlock() {
@@ -95,26 +107,27 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateBlock(const TypeInfo& type,
         "the heap is full: HeapOptions::max_bytes is ", max_bytes_));
   }
   const size_t cell_count = kBlockSize / type.cell_size;
-  const size_t units = SideUnitsFor(cell_count);
-  absl::StatusOr<std::byte*> side = AllocateSideRecord(units);
+  absl::StatusOr<SideRecord> side =
+      AllocateSideRecord(SideUnitsFor(cell_count));
   if (!side.ok()) return side.status();
   absl::StatusOr<BlockDescriptor*> taken = TakeUnusedBlock();
   if (!taken.ok()) {
-    free_side_records_[units].push_back(*side);
+    FreeSideRecord(*side);
     return taken;
   }
   const size_t mark_bytes = RoundUp(cell_count, 64);
-  std::memset(*side + mark_bytes, 0, units * kSideUnit - mark_bytes);
+  std::memset(side->start + mark_bytes, 0, mark_bytes / 8);
   BlockDescriptor* block = *taken;
   *block = BlockDescriptor{
-      .marks = reinterpret_cast<uint8_t*>(*side),
-      .alloc_bits = reinterpret_cast<uint64_t*>(*side + mark_bytes),
+      .marks = reinterpret_cast<uint8_t*>(side->start),
+      .alloc_bits = reinterpret_cast<uint64_t*>(side->start + mark_bytes),
       .type = &type,
       .reciprocal = ReciprocalOf(type.cell_size),
       .cell_size = static_cast<uint32_t>(type.cell_size),
       .cell_count = static_cast<uint16_t>(cell_count),
       .type_id = id,
       .swept_epoch = epoch,
+      .side_units = static_cast<uint8_t>(side->units),
   };
   PoisonFreed(StartOf(block), kBlockSize);
   bytes_in_use_ += kBlockSize;
@@ -123,11 +136,16 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateBlock(const TypeInfo& type,
 
 void Cage::FreeBlock(BlockDescriptor* block) {
   ABSL_DCHECK(block->type != nullptr);
-  free_side_records_[SideUnitsFor(block->cell_count)].push_back(
-      reinterpret_cast<std::byte*>(block->marks));
+  FreeSideRecord(
+      {reinterpret_cast<std::byte*>(block->marks), block->side_units});
   *block = BlockDescriptor{};
   free_blocks_.push_back(block);
   bytes_in_use_ -= kBlockSize;
+  if (bytes_in_use_ == 0) {
+    // A chance to forget which sizes of records were needed so far.
+    for (auto& records : free_side_records_) records.clear();
+    side_table_used_ = 0;
+  }
 }
 
 BlockDescriptor* Cage::FindBlock(uintptr_t word) const {

@@ -66,6 +66,12 @@ class Cage {
                                         (number << kBlockSizeLog2));
   }
 
+  // Whether `address` lies in this cage.
+  bool Contains(const void* address) const {
+    const auto start = reinterpret_cast<uintptr_t>(range_.start());
+    return reinterpret_cast<uintptr_t>(address) - start < kCageSize;
+  }
+
   // The offset of `address` in its block.
   static size_t OffsetInBlock(const void* address) {
     return reinterpret_cast<uintptr_t>(address) & (kBlockSize - 1);
@@ -104,8 +110,15 @@ class Cage {
 
   Cage(VirtualRange range, size_t max_bytes);
 
+  struct SideRecord {
+    std::byte* start;
+    size_t units;
+  };
+
   static size_t SideUnitsFor(size_t cell_count);
-  absl::StatusOr<std::byte*> AllocateSideRecord(size_t units);
+  // Returns a record of `units` or more.
+  absl::StatusOr<SideRecord> AllocateSideRecord(size_t units);
+  void FreeSideRecord(SideRecord record);
   absl::StatusOr<BlockDescriptor*> TakeUnusedBlock();
 
   VirtualRange range_;

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/base/build_config.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/type_info.h"
 #include "gtest/gtest.h"
@@ -121,6 +122,31 @@ TEST_F(SmallCageTest, TheLimitIsAStatusAndFreeingMakesRoom) {
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   cage_->FreeBlock(blocks[1]);
   EXPECT_EQ(Allocate<16>(), blocks[1]);
+}
+
+template <size_t size>
+size_t FillAndFree(Cage& cage) {
+  std::vector<BlockDescriptor*> blocks;
+  for (;;) {
+    absl::StatusOr<BlockDescriptor*> block =
+        cage.AllocateBlock(kTypeInfo<Sized<size>>, kTypeId<Sized<size>>, 1);
+    if (!block.ok()) break;
+    blocks.push_back(*block);
+  }
+  for (BlockDescriptor* block : blocks) cage.FreeBlock(block);
+  return blocks.size();
+}
+
+// A regression: the side records of one size never served another.
+TEST(Cage, AHeapThatWasFullOfOneSizeCanBeFullOfAnother) {
+  if (kCageSizeLog2 > 32)
+    GTEST_SKIP() << "only --//:cage_size=4GiB is so small";
+  std::unique_ptr<Cage> cage = Cage::Create(Cage::kCapacity).value();
+  const size_t all = Cage::kCapacity / kBlockSize;
+  EXPECT_EQ(FillAndFree<32>(*cage), all);
+  EXPECT_EQ(FillAndFree<24>(*cage), all);
+  EXPECT_EQ(FillAndFree<16>(*cage), all);
+  EXPECT_EQ(FillAndFree<40>(*cage), all);
 }
 
 TEST(Cage, HeapsDoNotShareAddresses) {

@@ -51,38 +51,51 @@ absl::StatusOr<void*> LocalAllocator::AllocateSlow(const TypeInfo& type) {
   }
   const TypeId id = RegisterType(type);
   if (id >= sources_.size()) sources_.resize(size_t{id} + 1);
-  Source& source = sources_[id];
-  for (;;) {
-    if (source.block != nullptr) {
-      const CellRun run = NextFreeRun(*source.block, source.next_cell);
-      if (run.first < run.last) {
-        source.next_cell = run.last;
-        HandOut(*source.block, run);
-        break;
-      }
-      source.block = nullptr;
-    }
-    absl::StatusOr<BlockDescriptor*> block = heap_.AcquireBlock(type, id);
-    if (!block.ok()) return block.status();
-    source = {*block, 0};
-  }
   Region& region = regions_[id];
+  // There is room if TryAllocate did not know the type's number yet.
+  if (region.limit == region.next) {
+    if (absl::Status s = Refill(type, id); !s.ok()) return s;
+  }
   void* cell = reinterpret_cast<void*>(region.next);
   region.next += type.cell_size;
   Unpoison(cell, type.size);
   return cell;
 }
 
-void LocalAllocator::HandOut(BlockDescriptor& block, CellRun run) {
+absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
+  Source& source = sources_[id];
+  if (source.block != nullptr) {
+    CountRegion(source, source.region.last - source.region.first);
+  }
+  for (;;) {
+    if (source.block != nullptr) {
+      source.region = NextFreeRun(*source.block, source.region.last);
+      if (source.region.first < source.region.last) break;
+      source = {};
+      regions_[id] = {0, 0};
+    }
+    absl::StatusOr<BlockDescriptor*> block = heap_.AcquireBlock(type, id);
+    if (!block.ok()) return block.status();
+    source.block = *block;
+  }
+  HandOut(source);
+  return absl::OkStatus();
+}
+
+void LocalAllocator::CountRegion(const Source& source, size_t objects) {
+  const auto count = static_cast<int64_t>(objects);
+  heap_.Count({.objects = count, .bytes = count * source.block->cell_size});
+}
+
+void LocalAllocator::HandOut(const Source& source) {
+  BlockDescriptor& block = *source.block;
+  const CellRun run = source.region;
   ABSL_DCHECK_EQ(block.swept_epoch, heap_.epoch());  // I-3
   SetAllocBits(block, run);
   std::memset(block.marks + run.first, 0, run.last - run.first);
   const auto start = reinterpret_cast<uintptr_t>(Cage::StartOf(&block));
-  const uintptr_t next = start + run.first * block.cell_size;
-  const uintptr_t limit = start + run.last * block.cell_size;
-  regions_[block.type_id] = {next, limit};
-  heap_.Count({.objects = static_cast<int64_t>(run.last - run.first),
-               .bytes = static_cast<int64_t>(limit - next)});
+  regions_[block.type_id] = {start + run.first * block.cell_size,
+                             start + run.last * block.cell_size};
 }
 
 void LocalAllocator::Abandon(void* cell, const TypeInfo& type) {
@@ -99,13 +112,10 @@ void LocalAllocator::Retire() {
     if (source.block == nullptr) continue;
     Region& region = regions_[id];
     BlockDescriptor& block = *source.block;
-    // The region is the last run that was handed out: it ends at next_cell.
     const size_t left = (region.limit - region.next) / block.cell_size;
-    if (left > 0) {
-      ClearAllocBits(block, {source.next_cell - left, source.next_cell});
-      heap_.Count({.objects = -static_cast<int64_t>(left),
-                   .bytes = -static_cast<int64_t>(left * block.cell_size)});
-    }
+    const size_t used_end = source.region.last - left;
+    ClearAllocBits(block, {used_end, source.region.last});
+    CountRegion(source, used_end - source.region.first);
     region = {0, 0};
     heap_.ReturnBlock(&block);
     source = {};

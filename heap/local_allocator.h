@@ -17,6 +17,7 @@
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
 #include "absl/base/prefetch.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/poison.h"
 #include "bibop/base/virtual_memory.h"
@@ -62,10 +63,10 @@ class LocalAllocator {
     return reinterpret_cast<void*>(cell);
   }
 
-  // Returns a cell for an object of `type` after getting a new region for it,
-  // which may sweep blocks and so run destructors. Returns ResourceExhausted
-  // when the heap has no more room, InvalidArgument if such an object does not
-  // fit into a block.
+  // Returns a cell for an object of `type`, after getting a new region for it
+  // if that is used up, which may sweep blocks and so run destructors. Returns
+  // ResourceExhausted when the heap has no more room, InvalidArgument if such
+  // an object does not fit into a block.
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type);
 
   // Takes back a cell that was just allocated, when constructing the object
@@ -84,16 +85,21 @@ class LocalAllocator {
     uintptr_t next;
     uintptr_t limit;
   };
-  // Where AllocateSlow goes on looking for free cells.
+  // The block of the current region, which is the last run of cells that was
+  // handed out; AllocateSlow goes on looking for free cells where it ends.
   struct Source {
     BlockDescriptor* block = nullptr;
-    size_t next_cell = 0;
+    CellRun region = {0, 0};
   };
 
   LocalAllocator(ObjectHeap& heap, VirtualRange table);
 
-  // Makes `run` of `block` the region of the block's type.
-  void HandOut(BlockDescriptor& block, CellRun run);
+  // Gets a region for `type`, whose region is used up.
+  absl::Status Refill(const TypeInfo& type, TypeId id);
+  // Makes the source's run of cells the region of the block's type.
+  void HandOut(const Source& source);
+  // Tells the heap of the objects in the source's region.
+  void CountRegion(const Source& source, size_t objects);
 
   ObjectHeap& heap_;
   // By TypeId, as large as there can be types, so that no allocation has to

@@ -126,16 +126,44 @@ TEST_F(LocalAllocatorTest, AnAbandonedCellHoldsNoObject) {
 }
 
 TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
-  Allocate<Sized<16>>(allocator_);
+  BlockDescriptor* block = Cage::DescriptorOf(Allocate<Sized<16>>(allocator_));
+  for (size_t i = 1; i < block->cell_count; ++i) {
+    Allocate<Sized<16>>(allocator_);
+  }
   allocator_.Retire();
-  heap_->FinishSweep();
   heap_->BeginMark();
+  block->marks[0] = heap_->epoch();
+  // As if left from earlier cycles.
+  for (size_t i = 1; i < block->cell_count; ++i) {
+    block->marks[i] = static_cast<uint8_t>(heap_->epoch() + 1 + i % 100);
+  }
   heap_->FinishMark();
-  void* object = Allocate<Sized<16>>(allocator_);
-  const BlockDescriptor* block = Cage::DescriptorOf(object);
-  for (size_t i = 0; i < block->cell_count; ++i) {
+  ASSERT_EQ(Cage::DescriptorOf(Allocate<Sized<16>>(allocator_)), block);
+  EXPECT_EQ(block->marks[0], heap_->epoch());
+  for (size_t i = 1; i < block->cell_count; ++i) {
     ASSERT_EQ(block->marks[i], 0) << i;
   }
+}
+
+struct Early {
+  std::byte bytes[16];
+};
+
+// A regression: an allocation that cannot know its type's number yet, in a
+// static initializer, threw away the region that the one before it had got,
+// with alloc bits set where no object was.
+TEST_F(LocalAllocatorTest, TheSlowPathUsesUpTheRegionThatThereIs) {
+  std::byte* first = nullptr;
+  for (size_t i = 0; i < 100; ++i) {
+    auto* cell = static_cast<std::byte*>(
+        allocator_.AllocateSlow(kTypeInfo<Early>).value());
+    if (i == 0) first = cell;
+    ASSERT_EQ(cell, first + 16 * i);
+  }
+  allocator_.Retire();
+  size_t objects = 0;
+  heap_->ForEachObject([&objects](ObjectRef) { ++objects; });
+  EXPECT_EQ(objects, 100u);
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ void ObjectHeap::FinishSweep() {
         cage_->FreeBlock(block);
       } else {
         space.blocks[kept++] = block;
+        space.returned.push_back(block);
       }
     }
     space.blocks.resize(kept);
@@ -89,6 +90,7 @@ void ObjectHeap::FinishSweep() {
 }
 
 void ObjectHeap::BeginMark() {
+  ABSL_CHECK(!sweeping_ && !marking_);
   for (const TypeSpace& space : spaces_) {
     ABSL_CHECK_EQ(space.cursor, space.blocks.size())
         << "a mark begins before the sweep of the last one is finished";

@@ -44,8 +44,8 @@ struct ObjectRef {
   const TypeInfo* type;
 };
 
-// Counts of what was allocated; allocators keep their own and hand them over
-// when they retire.
+// Counts of what was allocated. An allocator tells the heap when a region is
+// used up or retired.
 struct AllocationCounts {
   int64_t objects = 0;
   int64_t bytes = 0;
@@ -67,10 +67,10 @@ class ObjectHeap {
 
   // ---- allocation, for LocalAllocator ----
 
-  // Returns a block of `type` with at least one free cell, swept; from now on
-  // it is the caller's, until it calls ReturnBlock or the next mark begins.
-  // Returns ResourceExhausted when there is none and no more memory may be
-  // taken.
+  // Returns a block of `type`, swept, which may have free cells; from now on it
+  // is the caller's, until it calls ReturnBlock. Called again until a block has
+  // room, it comes to an end: it returns ResourceExhausted when there is none
+  // and no more memory may be taken.
   //
   // May run destructors. Aborts when a destructor that it runs calls it: the
   // destructor of a garbage-collected object may not allocate.
@@ -79,7 +79,7 @@ class ObjectHeap {
   absl::StatusOr<BlockDescriptor*> AcquireBlock(const TypeInfo& type,
                                                 TypeId id);
 
-  // Takes back a block that still has free cells, outside of a mark.
+  // Takes back a block, which may have free cells.
   void ReturnBlock(BlockDescriptor* block);
 
   // Adds to (or, with negative counts, takes from) what was allocated.
@@ -109,6 +109,9 @@ class ObjectHeap {
   // ---- looking at it, between BeginMark and FinishMark or when nobody
   // allocates ----
 
+  // Whether `address` lies in this heap's address space.
+  bool Contains(const void* address) const { return cage_->Contains(address); }
+
   // The object that `word`, any number, points into; nothing if it points at no
   // object. Exact once every LocalAllocator has retired.
   std::optional<ObjectRef> FindObject(uintptr_t word) const;
@@ -118,8 +121,8 @@ class ObjectHeap {
   // REQUIRES: every LocalAllocator has retired; `visit` does not allocate.
   void ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const;
 
-  // What was allocated since the heap was made, up to the last regions that its
-  // allocators got: what is left of those counts too.
+  // What was allocated since the heap was made, without the regions that
+  // allocators are allocating in now.
   AllocationCounts allocated() const { return allocated_; }
   // The objects that were swept so far.
   int64_t freed_objects() const { return freed_objects_; }
@@ -134,7 +137,8 @@ class ObjectHeap {
     // Those before `cursor` were considered for allocation since the last mark.
     std::vector<BlockDescriptor*> blocks;
     size_t cursor = 0;
-    // Blocks before `cursor` that an allocator gave back with room in them.
+    // Blocks before `cursor` that nobody allocates in and that may have room:
+    // allocators gave them back, or FinishSweep swept them.
     std::vector<BlockDescriptor*> returned;
   };
 

@@ -24,11 +24,12 @@ TypeId RegisterType(const TypeInfo& info) {
   static absl::NoDestructor<Registry> registry;
   absl::MutexLock lock(registry->mutex);
   const size_t next = registry->ids.size() + 1;
-  ABSL_CHECK_LE(next, std::numeric_limits<TypeId>::max())
+  const auto [entry, is_new] =
+      registry->ids.try_emplace(&info, static_cast<TypeId>(next));
+  ABSL_CHECK(!is_new || next <= std::numeric_limits<TypeId>::max())
       << "a program can have 65,535 garbage-collected types; " << info.name
       << " is one more: fold some of them into one";
-  return registry->ids.try_emplace(&info, static_cast<TypeId>(next))
-      .first->second;
+  return entry->second;
 }
 
 }  // namespace bibop

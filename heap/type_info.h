@@ -26,7 +26,8 @@ using TypeId = uint16_t;
 
 // Describes the objects of one type.
 struct TypeInfo {
-  using TraceFn = void (*)(const void* object, MarkingVisitor& visitor);
+  using TraceFn = void (*)(const void* object,
+                           MarkingVisitor& visitor) noexcept;
   using DestroyFn = void (*)(void* object) noexcept;
 
   // The type's name as the compiler writes it.
@@ -61,6 +62,11 @@ concept Traceable = requires(const T& object, MarkingVisitor& visitor) {
   object.Trace(visitor);
 };
 
+// Whether T has a Trace that may only lack the const.
+template <class T>
+concept MutablyTraceable =
+    requires(T& object, MarkingVisitor& visitor) { object.Trace(visitor); };
+
 // Whether T has any member called Trace, accessible or not: the name is then
 // ambiguous in a class that inherits another one.
 struct NamesTrace {
@@ -80,7 +86,7 @@ constexpr absl::string_view TypeName() {
 }
 
 template <class T>
-void TraceObject(const void* object, MarkingVisitor& visitor) {
+void TraceObject(const void* object, MarkingVisitor& visitor) noexcept {
   static_cast<const T*>(object)->Trace(visitor);
 }
 
@@ -98,7 +104,7 @@ constexpr TypeInfo MakeTypeInfo() {
   static_assert(std::is_nothrow_destructible_v<T>,
                 "the destructor of a garbage-collected type must be public "
                 "and must not throw: the collector runs it");
-  static_assert(!HasMemberTrace<T> || Traceable<T>,
+  static_assert(Traceable<T> || !(HasMemberTrace<T> || MutablyTraceable<T>),
                 "the collector cannot call this type's Trace: write "
                 "`void Trace(auto& visitor) const` and make it public");
   TypeInfo info = {TypeName<T>(), sizeof(T),
@@ -114,7 +120,9 @@ constexpr TypeInfo MakeTypeInfo() {
 }  // namespace internal
 
 // The description of T. T's Members are found through its
-// `void Trace(auto& visitor) const`; a type without one is a leaf.
+// `void Trace(auto& visitor) const`; a type without one is a leaf. A Trace that
+// cannot be called, because it is private or not const, is an error, except
+// that a private one of a final class cannot be seen. Trace must not throw.
 template <class T>
 inline constexpr TypeInfo kTypeInfo = internal::MakeTypeInfo<T>();
 

@@ -104,7 +104,13 @@ struct ForgottenConst {
   void Trace(auto& visitor) { visitor(this); }
 };
 
+struct FinalForgottenConst final {
+  void Trace(auto& visitor) { visitor(this); }
+};
+
 TEST(TypeInfo, ATraceThatCannotBeCalledIsNoticed) {
+  EXPECT_TRUE(internal::MutablyTraceable<FinalForgottenConst>);
+  EXPECT_FALSE(internal::Traceable<FinalForgottenConst>);
   EXPECT_TRUE(internal::HasMemberTrace<PrivateTrace>);
   EXPECT_FALSE(internal::Traceable<PrivateTrace>);
   EXPECT_TRUE(internal::HasMemberTrace<ForgottenConst>);

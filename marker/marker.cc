@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -18,25 +17,26 @@
 namespace bibop {
 namespace {
 
-// Reads a word of an object in construction: it may not have been written yet.
-ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY uintptr_t ReadWord(const std::byte* at) {
-  uintptr_t word;
-  std::memcpy(&word, at, sizeof(word));
-  return word;
+// Reads a word of an object in construction. It may not have been written yet,
+// and parts may be poisoned: unused room in a container, for example.
+ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS uintptr_t
+ReadWord(const std::byte* at) {
+  return *reinterpret_cast<const volatile uintptr_t*>(at);
 }
 
 }  // namespace
 
-inline Marker::Candidate Marker::Prefetch(const void* object) {
-  const BlockDescriptor* block = Cage::DescriptorOf(object);
-  const size_t index = block->CellIndex(Cage::OffsetInBlock(object));
+inline Marker::Candidate Marker::Prefetch(const void* object) const {
   if constexpr (kCheckedHandles) {
-    ABSL_CHECK(block->type != nullptr && index < block->cell_count &&
-               block->IsAllocated(index))
+    CheckInThisHeap(object);
+    ABSL_CHECK(
+        heap_.FindObject(reinterpret_cast<uintptr_t>(object)).has_value())
         << "a root or a Member points at " << object
         << ", where there is no object: it was dropped too early (is a Member "
-           "missing from a Trace?) or never was in a heap";
+           "missing from a Trace?) or never was one";
   }
+  const BlockDescriptor* block = Cage::DescriptorOf(object);
+  const size_t index = block->CellIndex(Cage::OffsetInBlock(object));
   const void* cell = Cage::StartOf(block) + index * block->cell_size;
   absl::PrefetchToLocalCache(block->marks + index);
   absl::PrefetchToLocalCache(cell);

@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "absl/base/attributes.h"
+#include "absl/log/absl_check.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/object_heap.h"
@@ -42,7 +43,12 @@ class Marker final : public RootVisitor {
   //
   // REQUIRES: VisitRootInConstruction was called for every object in
   // construction.
-  void VisitRoot(const void* object) override { visitor_.VisitPointer(object); }
+  //
+  // Aborts if that is in another heap: marks there are of other epochs.
+  void VisitRoot(const void* object) override {
+    CheckInThisHeap(object);
+    visitor_.VisitPointer(object);
+  }
 
   // Marks an object whose constructor is running, and what the words in it
   // point at, whether or not they are Members yet (I-4). Its Trace will not be
@@ -58,6 +64,13 @@ class Marker final : public RootVisitor {
   MarkCounts counts() const { return counts_; }
 
  private:
+  void CheckInThisHeap(const void* object) const {
+    ABSL_CHECK(heap_.Contains(object))
+        << "a handle or a Member refers to " << object
+        << ", which is not in its heap: objects of one heap may not refer to "
+           "objects of another, or to objects that no heap made";
+  }
+
   // A pointer whose mark byte and object are on their way into the cache.
   struct Candidate {
     const BlockDescriptor* block;
@@ -67,7 +80,7 @@ class Marker final : public RootVisitor {
 
   // Both are called for every pointer there is: they have to be inlined, or the
   // candidate goes through memory in pieces that do not forward.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE static Candidate Prefetch(const void* object);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE Candidate Prefetch(const void* object) const;
   // Marks the object, or returns false if it is marked already.
   ABSL_ATTRIBUTE_ALWAYS_INLINE bool Mark(const Candidate& candidate);
 

@@ -1,9 +1,9 @@
 #include "bibop/runtime/collection_cycle.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/log/absl_check.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/object_heap.h"
@@ -22,6 +22,7 @@ void CollectionCycle::Advance(Phase from, Phase to) {
 // Afterwards every block's alloc bits are those of the objects that the last
 // mark found alive or that were allocated since.
 void CollectionCycle::FinishSweep() {
+  if (phase_ == Phase::kIdle) return;
   Advance(Phase::kSweeping, Phase::kIdle);
   objects_.FinishSweep();
 }
@@ -54,15 +55,16 @@ void CollectionCycle::StartSweep() {
 }
 
 CycleStats CollectionCycle::Run(MutatorBase* mutator, CycleCause cause) {
-  const absl::Time start = absl::Now();
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
   FinishSweep();
-  const absl::Time mark_start = absl::Now();
+  const Clock::time_point mark_start = Clock::now();
   StartMark(mutator);
   Marker marker(objects_);
   MarkRoots(mutator, marker);
   FinishMark(marker);
   StartSweep();
-  const absl::Time end = absl::Now();
+  const Clock::time_point end = Clock::now();
 
   const AllocationCounts allocated = objects_.allocated();
   const AllocationCounts before = std::exchange(allocated_before_, allocated);
@@ -73,9 +75,9 @@ CycleStats CollectionCycle::Run(MutatorBase* mutator, CycleCause cause) {
       .allocated_bytes = allocated.bytes - before.bytes,
       .live_objects = marker.counts().objects,
       .live_bytes = marker.counts().bytes,
-      .pause = end - start,
-      .sweep_time = mark_start - start,
-      .mark_time = end - mark_start,
+      .pause = absl::FromChrono(end - start),
+      .sweep_time = absl::FromChrono(mark_start - start),
+      .mark_time = absl::FromChrono(end - mark_start),
   };
 }
 

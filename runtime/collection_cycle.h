@@ -38,11 +38,14 @@ class CollectionCycle {
   // destructor.
   CycleStats Run(MutatorBase* mutator, CycleCause cause);
 
+  // Sweeps what the last collection left unswept, if anything, so that empty
+  // blocks can serve every type.
+  void FinishSweep();
+
  private:
   enum class Phase { kIdle, kMarkStart, kMarking, kMarkFinish, kSweeping };
 
-  // The arrows, each from one phase to the next.
-  void FinishSweep();
+  // The other arrows, each from one phase to the next.
   void StartMark(MutatorBase* mutator);
   void MarkRoots(MutatorBase* mutator, Marker& marker);
   void FinishMark(Marker& marker);

@@ -6,10 +6,12 @@
 #include <thread>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/log/absl_check.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/heap_options.h"
@@ -34,15 +36,17 @@ Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects)
 }
 
 Heap::~Heap() {
+  absl::MutexLock lock(attach_mutex_);
   ABSL_CHECK(mutator_ == nullptr)
-      << "a heap is destroyed while thread " << mutator_->thread()
+      << "a heap is destroyed while thread " << attached_thread_
       << " is attached to it: end its MutatorScope first";
 }
 
 absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
+  absl::MutexLock lock(attach_mutex_);
   if (mutator_ != nullptr) {
     return absl::FailedPreconditionError(
-        mutator_->thread() == std::this_thread::get_id()
+        attached_thread_ == std::this_thread::get_id()
             ? "this thread is attached to the heap already: pass its Mutator "
               "on "
               "instead of attaching again"
@@ -53,12 +57,21 @@ absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
   if (!allocator.ok()) return allocator.status();
   auto mutator = absl::WrapUnique(new Mutator(*this, *std::move(allocator)));
   mutator_ = mutator.get();
+  attached_thread_ = std::this_thread::get_id();
   return mutator;
 }
 
-void Heap::Detach(Mutator* mutator) {
-  ABSL_CHECK(mutator_ == mutator);
+void Heap::Detach() {
+  absl::MutexLock lock(attach_mutex_);
   mutator_ = nullptr;
+}
+
+Mutator* Heap::CurrentMutator() {
+  absl::MutexLock lock(attach_mutex_);
+  ABSL_CHECK(mutator_ == nullptr ||
+             attached_thread_ == std::this_thread::get_id())
+      << "a heap is collected by the thread that is attached to it";
+  return mutator_;
 }
 
 void Heap::SetBudget(int64_t live_bytes) {
@@ -72,12 +85,9 @@ void Heap::SetBudget(int64_t live_bytes) {
 void Heap::Collect() { Collect(CycleCause::kRequested); }
 
 void Heap::Collect(CycleCause cause) {
-  ABSL_CHECK(mutator_ == nullptr ||
-             mutator_->thread() == std::this_thread::get_id())
-      << "a heap is collected by the thread that is attached to it";
   ABSL_CHECK(!reporting_)
       << "HeapOptions::on_cycle_end may neither allocate nor collect";
-  const CycleStats cycle = cycle_.Run(mutator_, cause);
+  const CycleStats cycle = cycle_.Run(CurrentMutator(), cause);
   SetBudget(cycle.live_bytes);
   stats_.cycles = cycle.cycle;
   stats_.live_objects = cycle.live_objects;
@@ -86,8 +96,8 @@ void Heap::Collect(CycleCause cause) {
   stats_.max_pause = std::max(stats_.max_pause, cycle.pause);
   if (options_.on_cycle_end) {
     reporting_ = true;
+    const absl::Cleanup done = [this] { reporting_ = false; };
     options_.on_cycle_end(cycle);
-    reporting_ = false;
   }
 }
 

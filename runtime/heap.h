@@ -14,9 +14,13 @@
 #ifndef BIBOP_RUNTIME_HEAP_H_
 #define BIBOP_RUNTIME_HEAP_H_
 
+#include <cstdint>
 #include <memory>
+#include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
@@ -43,13 +47,16 @@ class Heap {
   // Attaches the calling thread until the mutator is destroyed, which has to
   // happen on the same thread and before the heap is. Returns
   // FailedPrecondition if a thread is attached already, ResourceExhausted where
-  // the system has no memory. MutatorScope is the usual way.
-  absl::StatusOr<std::unique_ptr<Mutator>> Attach();
+  // the system has no  // memory. Any thread may call it. MutatorScope is the
+  // usual way.
+  absl::StatusOr<std::unique_ptr<Mutator>> Attach()
+      ABSL_LOCKS_EXCLUDED(attach_mutex_);
 
   // Collects: every object that no handle reaches is dead afterwards.
   // Destructors of dead objects run later, as memory is needed, or when the
-  // next collection begins. To be called by the attached thread, or by any if
-  // none is; aborts otherwise, and if called during a collection.
+  // next collection  // begins. To be called by the attached thread, or by any
+  // if none is and none attaches meanwhile; aborts otherwise, and if called
+  // during a collection.
   void Collect();
 
   // What happened so far. To be called by the attached thread, or by any if
@@ -66,13 +73,20 @@ class Heap {
     return objects_->allocated().bytes >= next_cycle_at_bytes_;
   }
   void Collect(CycleCause cause);
+  void FinishSweep() { cycle_.FinishSweep(); }
   void SetBudget(int64_t live_bytes);
-  void Detach(Mutator* mutator);
+  void Detach() ABSL_LOCKS_EXCLUDED(attach_mutex_);
+  // The attached mutator, or null. Aborts if another thread is attached.
+  Mutator* CurrentMutator() ABSL_LOCKS_EXCLUDED(attach_mutex_);
 
   const HeapOptions options_;
   const std::unique_ptr<ObjectHeap> objects_;
   CollectionCycle cycle_;
-  Mutator* mutator_ = nullptr;
+  // Threads may ask to be attached at any time. What else there is belongs to
+  // the attached thread; the mutex hands it over from one to the next.
+  absl::Mutex attach_mutex_;
+  Mutator* mutator_ ABSL_GUARDED_BY(attach_mutex_) = nullptr;
+  std::thread::id attached_thread_ ABSL_GUARDED_BY(attach_mutex_);
   // The total of allocated bytes at which the next collection is due.
   int64_t next_cycle_at_bytes_ = 0;
   bool reporting_ = false;

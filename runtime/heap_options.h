@@ -18,7 +18,8 @@ struct HeapOptions {
   // that would need more runs a collection, and fails if that did not help.
   size_t max_bytes = Cage::kCapacity;
 
-  // The fewest bytes that are allocated between two collections: 64 KiB to
+  // The fewest bytes that are allocated between two collections, not counting
+  // the at most 32 KiB in each type's current block: 64 KiB to
   // Cage::kCapacity. Smaller means a smaller heap and more collections. If it
   // is more than the heap has room for, a collection runs when the heap is
   // full.
@@ -30,7 +31,8 @@ struct HeapOptions {
   double growth_factor = 2.0;
 
   // Called after each collection, where set, on the thread that ran it. It may
-  // neither allocate in the heap nor collect.
+  // neither allocate in the heap nor collect: a collection that it causes
+  // aborts.
   std::function<void(const CycleStats&)> on_cycle_end = nullptr;
 };
 

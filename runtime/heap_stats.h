@@ -42,7 +42,8 @@ struct HeapStats {
   // What the last collection found alive; 0 before the first.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;
-  // What was allocated.
+  // What was allocated, without what is in the blocks that the mutator is
+  // allocating in now; exact after a collection.
   int64_t allocated_objects = 0;
   int64_t allocated_bytes = 0;
   // How many dead objects were swept: their destructors have run. Others are

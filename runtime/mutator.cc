@@ -22,15 +22,26 @@ Mutator::Mutator(Heap& heap, LocalAllocator allocator)
 Mutator::~Mutator() {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "a Mutator is destroyed by another thread than the one it attached";
-  heap_.Detach(this);
+  // Before another thread may attach.
+  allocator().Retire();
+  heap_.Detach();
 }
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type) {
+  ABSL_CHECK(thread_ == std::this_thread::get_id())
+      << "an allocation by another thread than the attached one: a mutator, "
+         "its "
+         "scopes and its handles belong to one thread";
   if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type);
-  if (!absl::IsResourceExhausted(cell.status())) [[likely]]
+  if (!absl::IsResourceExhausted(cell.status())) [[likely]] {
     return cell;
+  }
   heap_.Collect(CycleCause::kHeapFull);
+  cell = allocator().AllocateSlow(type);
+  if (!absl::IsResourceExhausted(cell.status())) return cell;
+  // The garbage may be in blocks of other types: sweeping frees those.
+  heap_.FinishSweep();
   return allocator().AllocateSlow(type);
 }
 

@@ -21,7 +21,8 @@ namespace bibop {
 
 class Mutator final : public MutatorBase {
  public:
-  // Detaches the thread. Aborts on another thread, or if a HandleScope is open.
+  // Detaches the thread. Aborts on another thread, or if a HandleScope with
+  // handles is open; checked builds also if an empty one is.
   ~Mutator();
 
   // The heap that the thread is attached to.
@@ -53,7 +54,7 @@ class MutatorScope {
 
   // The mutator, which is what functions take.
   // NOLINTNEXTLINE(google-explicit-constructor): a scope stands for its mutator
-  operator Mutator&() ABSL_ATTRIBUTE_LIFETIME_BOUND { return *mutator_; }
+  operator Mutator&() & ABSL_ATTRIBUTE_LIFETIME_BOUND { return *mutator_; }
 
  private:
   std::unique_ptr<Mutator> mutator_;
