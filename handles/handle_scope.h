@@ -122,10 +122,6 @@ class HandleScope {
         mutator_.handles().Create(SlotValue(source.get())));
   }
 
-  // The mutator whose scope this is, for functions that open scopes of their
-  // own.
-  MutatorBase& mutator() const { return mutator_; }
-
  private:
   friend class EscapableHandleScope;
 
@@ -168,7 +164,7 @@ class HandleScope {
 
   [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void DieOf(
       const absl::Status& status) {
-    ABSL_LOG(FATAL) << "allocation failed: " << status
+    ABSL_LOG(FATAL) << "allocation failed: " << status.message()
                     << " (TryNew returns this as a status)";
   }
 

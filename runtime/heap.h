@@ -47,14 +47,14 @@ class Heap {
   // Attaches the calling thread until the mutator is destroyed, which has to
   // happen on the same thread and before the heap is. Returns
   // FailedPrecondition if a thread is attached already, ResourceExhausted where
-  // the system has no  // memory. Any thread may call it. MutatorScope is the
+  // the system has no memory. Any thread may call it. MutatorScope is the
   // usual way.
   absl::StatusOr<std::unique_ptr<Mutator>> Attach()
       ABSL_LOCKS_EXCLUDED(attach_mutex_);
 
   // Collects: every object that no handle reaches is dead afterwards.
   // Destructors of dead objects run later, as memory is needed, or when the
-  // next collection  // begins. To be called by the attached thread, or by any
+  // next collection begins. To be called by the attached thread, or by any
   // if none is and none attaches meanwhile; aborts otherwise, and if called
   // during a collection.
   void Collect();

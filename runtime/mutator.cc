@@ -49,7 +49,7 @@ namespace {
 
 std::unique_ptr<Mutator> AttachOrDie(Heap& heap) {
   absl::StatusOr<std::unique_ptr<Mutator>> mutator = heap.Attach();
-  ABSL_CHECK_OK(mutator) << " in MutatorScope";
+  ABSL_CHECK(mutator.ok()) << "MutatorScope: " << mutator.status().message();
   return *std::move(mutator);
 }
 
