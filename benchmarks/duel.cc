@@ -62,8 +62,9 @@ absl::StatusOr<Run> RunInChild(const Contestant& contestant, int size) {
 
 double Median(const std::vector<Run>& runs, double Run::* figure) {
   std::vector<double> values;
+  values.reserve(runs.size());
   for (const Run& run : runs) values.push_back(run.*figure);
-  std::sort(values.begin(), values.end());
+  std::ranges::sort(values);
   const size_t n = values.size();
   return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }

@@ -38,6 +38,7 @@ class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
     Set(source.get());
     return *this;
   }
+  // NOLINTNEXTLINE(bugprone-unhandled-self-assignment): a word is copied
   MutableHandle& operator=(const MutableHandle& other) {
     Set(other.get());
     return *this;

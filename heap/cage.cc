@@ -67,7 +67,7 @@ absl::StatusOr<Cage::SideRecord> Cage::AllocateSideRecord(size_t units) {
   };
   if (!free_side_records_[units].empty()) return take_free(units);
   const size_t end = side_table_used_ + units * kSideUnit;
-  const absl::Status grown = side_table_.EnsureCommitted(end);
+  absl::Status grown = side_table_.EnsureCommitted(end);
   if (grown.ok()) {
     std::byte* start =
         side_table_.start() + std::exchange(side_table_used_, end);

@@ -287,7 +287,7 @@ TEST_F(BusyHeapTest, ExactlyTheReachableLiveThroughARandomHistory) {
           roots->members[at]->next = nullptr;
         }
         break;
-      case 3:
+      default:
         model_roots[at] = model_roots[from];
         roots->members[at] = roots->members[from];
         break;
