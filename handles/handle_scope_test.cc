@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -191,6 +192,18 @@ TEST_F(HandleScopeTest, AskingAScopeThatIsNotTheInnermostIsTold) {
   HandleScope outer(mutator_);
   HandleScope inner(mutator_);
   EXPECT_DEATH(outer.New<Base>(1), "inside of which another one is open");
+}
+
+TEST_F(HandleScopeTest, ClosingScopesInAnotherOrderIsTold) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
+  EXPECT_DEATH(
+      {
+        std::optional<HandleScope> outer;
+        outer.emplace(mutator_);
+        HandleScope inner(mutator_);
+        outer.reset();
+      },
+      "scopes close in reverse order");
 }
 
 // What the compiler forbids. That it says so is for compile-fail tests.

@@ -19,9 +19,7 @@ LocalHandles::LocalHandles() : block_(std::make_unique<Block>()) {
 LocalHandles::~LocalHandles() {
   ABSL_CHECK(depth_ == 0 && size() == 0)
       << "a thread leaves its heap inside of a HandleScope, which has to close "
-         "first, or used an EscapableHandleScope that had no HandleScope "
-         "around "
-         "it";
+         "first, or after an EscapableHandleScope without a HandleScope";
   // One by one: unique_ptr would destroy a long chain recursively.
   while (spare_ != nullptr) spare_ = std::move(spare_->previous);
   while (block_ != nullptr) block_ = std::move(block_->previous);

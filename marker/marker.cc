@@ -19,9 +19,11 @@ namespace {
 
 // Reads a word of an object in construction. It may not have been written yet,
 // and parts may be poisoned: unused room in a container, for example.
+// The word may be part of any type, or of several.
+using AnyWord [[gnu::may_alias]] = uintptr_t;
 ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS uintptr_t
 ReadWord(const std::byte* at) {
-  return *reinterpret_cast<const volatile uintptr_t*>(at);
+  return *reinterpret_cast<const volatile AnyWord*>(at);
 }
 
 }  // namespace

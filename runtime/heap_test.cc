@@ -3,11 +3,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -363,6 +365,36 @@ TEST_F(BusyHeapTest, ThreadsTakeTurns) {
       << "a thread uses the blocks that one before it left";
 }
 
+// Threads that attach whenever they can, which TSan watches: what the one did
+// has happened before what the next does, retiring its regions included.
+TEST_F(BusyHeapTest, ThreadsContendForTheHeap) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([this] {
+      for (int turn = 0; turn < 20;) {
+        absl::StatusOr<std::unique_ptr<Mutator>> mutator = heap_->Attach();
+        if (!mutator.ok()) {
+          ASSERT_EQ(mutator.status().code(),
+                    absl::StatusCode::kFailedPrecondition);
+          std::this_thread::yield();
+          continue;
+        }
+        ++turn;
+        HandleScope scope(**mutator);
+        for (int n = 0; n < 100; ++n) scope.New<Node>(lifetimes_);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.born(), 4 * 20 * 100);
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+static_assert(std::is_constructible_v<HandleScope, MutatorScope&>);
+static_assert(!std::is_constructible_v<HandleScope, MutatorScope>,
+              "the mutator would be gone before the scope opens");
+
 struct Payload {
   int64_t words[8];
 };
@@ -543,6 +575,30 @@ TEST_F(HeapDeathTest, AllocatingOnAnotherThreadIsTold) {
                  scope.New<Payload>();
                }).join(),
                "by another thread than the attached one");
+}
+
+struct ThrowsInTrace {
+  void Trace(auto& visitor) const {
+    visitor(self);
+    throw std::runtime_error("no");
+  }
+  Member<ThrowsInTrace> self;
+};
+
+// A regression: the heap went on in the middle of a mark.
+TEST_F(HeapDeathTest, ATraceThatThrowsEndsTheProgram) {
+  MutatorScope mutator(*heap_);
+  HandleScope scope(mutator);
+  scope.New<ThrowsInTrace>();
+  EXPECT_DEATH(
+      {
+        try {
+          heap_->Collect();
+        } catch (const std::runtime_error&) {
+          std::_Exit(0);
+        }
+      },
+      "");
 }
 
 TEST_F(HeapDeathTest, ListeningToACycleMayFail) {

@@ -29,9 +29,8 @@ Mutator::~Mutator() {
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type) {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
-      << "an allocation by another thread than the attached one: a mutator, "
-         "its "
-         "scopes and its handles belong to one thread";
+      << "an allocation by another thread than the attached one: mutators, "
+         "scopes and handles belong to one thread";
   if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type);
   if (!absl::IsResourceExhausted(cell.status())) [[likely]] {
