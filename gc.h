@@ -19,6 +19,7 @@
 #define BIBOP_GC_H_
 
 // IWYU pragma: begin_exports
+#include "bibop/handles/array.h"
 #include "bibop/handles/escapable_handle_scope.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"

@@ -1,9 +1,11 @@
 // Marks memory that no live object occupies, so that a use of it is noticed.
 //
-// Under AddressSanitizer freed memory is poisoned and an access is reported at
-// once. In other checked builds it is overwritten with kZapByte, so that a
-// dangling pointer reads a value that cannot be taken for data. Otherwise these
-// functions do nothing. Any thread may call them on memory that it owns.
+// Under AddressSanitizer such memory is poisoned and an access is reported at
+// once; under MemorySanitizer, and under valgrind in checked builds, what is
+// read before it is written is reported. In other checked builds freed memory
+// is overwritten with kZapByte, so that a dangling pointer reads a value that
+// cannot be taken for data. Otherwise these functions do nothing. Any thread
+// may call them on memory that it owns.
 
 #ifndef BIBOP_BASE_POISON_H_
 #define BIBOP_BASE_POISON_H_
@@ -18,6 +20,14 @@
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #endif
+#ifdef ABSL_HAVE_MEMORY_SANITIZER
+#include <sanitizer/msan_interface.h>
+#endif
+// valgrind's requests are a few instructions that do nothing elsewhere.
+#if defined(BIBOP_CHECKED_HANDLES) && __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#define BIBOP_TELLS_VALGRIND 1
+#endif
 
 namespace bibop {
 
@@ -25,29 +35,58 @@ namespace bibop {
 // on x86-64: following a pointer that was read from a freed cell faults.
 inline constexpr uint8_t kZapByte = 0xD5;
 
-// Whether freed memory is marked in this build at all.
+// Whether freed memory is marked in this build at all, and the alignment of
+// what can be marked.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 inline constexpr bool kPoisonsFreedMemory = true;
+inline constexpr size_t kPoisonGranularity = 8;
 #else
 inline constexpr bool kPoisonsFreedMemory = kCheckedHandles;
+inline constexpr size_t kPoisonGranularity = 1;
 #endif
 
-// Says that [start, start + size) holds no object.
-inline void PoisonFreed([[maybe_unused]] void* start,
-                        [[maybe_unused]] size_t size) {
+// Says that no object was ever in [start, start + size).
+inline void PoisonUnused([[maybe_unused]] void* start,
+                         [[maybe_unused]] size_t size) {
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
   __asan_poison_memory_region(start, size);
-#else
-  if constexpr (kCheckedHandles) std::memset(start, kZapByte, size);
+#endif
+#ifdef BIBOP_TELLS_VALGRIND
+  VALGRIND_MAKE_MEM_NOACCESS(start, size);
 #endif
 }
 
-// Says that [start, start + size) is about to hold an object, or is memory that
-// may be given back to the operating system.
-inline void Unpoison([[maybe_unused]] void* start,
-                     [[maybe_unused]] size_t size) {
+// Says that [start, start + size) no longer holds an object.
+inline void PoisonFreed([[maybe_unused]] void* start,
+                        [[maybe_unused]] size_t size) {
+#ifndef ABSL_HAVE_ADDRESS_SANITIZER
+  if constexpr (kCheckedHandles) std::memset(start, kZapByte, size);
+#endif
+  PoisonUnused(start, size);
+}
+
+// Says that [start, start + size) is about to hold an object, uninitialized.
+inline void UnpoisonForObject([[maybe_unused]] void* start,
+                              [[maybe_unused]] size_t size) {
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
   __asan_unpoison_memory_region(start, size);
+#endif
+#ifdef ABSL_HAVE_MEMORY_SANITIZER
+  __msan_allocated_memory(start, size);
+#endif
+#ifdef BIBOP_TELLS_VALGRIND
+  VALGRIND_MAKE_MEM_UNDEFINED(start, size);
+#endif
+}
+
+// Says that [start, start + size) may be given back to the operating system.
+inline void UnpoisonForSystem([[maybe_unused]] void* start,
+                              [[maybe_unused]] size_t size) {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  __asan_unpoison_memory_region(start, size);
+#endif
+#ifdef BIBOP_TELLS_VALGRIND
+  VALGRIND_MAKE_MEM_NOACCESS(start, size);
 #endif
 }
 

@@ -25,6 +25,12 @@ void Unmap(std::byte* start, size_t size) {
 
 }  // namespace
 
+void Decommit(std::byte* start, size_t size) {
+  ABSL_CHECK_EQ(madvise(start, size, MADV_DONTNEED), 0)
+      << "madvise of a range that this process committed: "
+      << std::strerror(errno);
+}
+
 absl::StatusOr<VirtualRange> VirtualRange::Reserve(size_t size,
                                                    size_t alignment) {
   // The system aligns to pages only: take so much that an aligned range lies

@@ -18,6 +18,12 @@
 
 namespace bibop {
 
+// Gives the memory of [start, start + size) back to the operating system. The
+// range stays readable and writable; it reads as zero when next touched.
+//
+// REQUIRES: the range is committed; both are multiples of the page size.
+void Decommit(std::byte* start, size_t size);
+
 // A reservation of address space.
 class VirtualRange {
  public:

@@ -93,6 +93,8 @@ def bibop_cc_test(name, copts = [], deps = [], main = True, malloc = _MALLOC, si
         size = size,
         copts = BIBOP_COPTS + copts,
         malloc = malloc,
+        # Heaps have threads, which a death test must not fork away from.
+        env = {"GTEST_DEATH_TEST_STYLE": "threadsafe"},
         deps = deps + (_GTEST if main else []),
         **kwargs
     )

@@ -106,16 +106,19 @@ TEST_F(HandleScopeTest, AConstructorThatThrowsLeavesNothingBehind) {
   heap_->ForEachObject([](ObjectRef) { FAIL() << "an object is left"; });
 }
 
-struct TooLarge {
-  std::byte bytes[kBlockSize + 1];
+struct Large {
+  std::byte bytes[100 * kBlockSize];
 };
 
-TEST_F(HandleScopeTest, WhatDoesNotFitIsAStatusOfTryNewAndFatalForNew) {
-  HandleScope scope(mutator_);
-  EXPECT_EQ(scope.TryNew<TooLarge>().status().code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(mutator_.handles().size(), 0u);
-  EXPECT_DEATH(scope.New<TooLarge>(), "does not fit into a block");
+TEST_F(HandleScopeTest, WhatFindsNoRoomIsAStatusOfTryNewAndFatalForNew) {
+  const std::unique_ptr<ObjectHeap> small =
+      ObjectHeap::Create(size_t{1} << 20).value();
+  TestMutator mutator(*small);
+  HandleScope scope(mutator);
+  EXPECT_EQ(scope.TryNew<Large>().status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(mutator.handles().size(), 0u);
+  EXPECT_DEATH(scope.New<Large>(), "the heap is full");
 }
 
 TEST_F(HandleScopeTest, TryNewReturnsAHandle) {

@@ -4,8 +4,10 @@
 #ifndef BIBOP_HANDLES_MUTATOR_BASE_H_
 #define BIBOP_HANDLES_MUTATOR_BASE_H_
 
+#include <cstddef>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/heap/local_allocator.h"
@@ -24,11 +26,15 @@ class MutatorBase {
   // This mutator's regions.
   LocalAllocator& allocator() { return allocator_; }
 
-  // Returns a cell for an object of `type`, uninitialized, after whatever it
-  // takes: sweeping, more memory, a collection. Returns ResourceExhausted if
-  // the heap stays full, InvalidArgument if such an object does not fit into a
-  // block.
-  virtual absl::StatusOr<void*> AllocateSlow(const TypeInfo& type) = 0;
+  // Returns a cell for an object of `type` that takes `size` bytes, `type.size`
+  // or more, uninitialized, after whatever it takes: sweeping, more memory, a
+  // collection. `id` is the type's number, or 0 if that is not known yet.
+  // Returns ResourceExhausted if the heap stays full.
+  virtual absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
+                                             size_t size) = 0;
+
+  // Tells the program that an allocation that cannot return a status failed.
+  [[noreturn]] virtual void OutOfMemory(const absl::Status& status) = 0;
 
  protected:
   explicit MutatorBase(LocalAllocator allocator)

@@ -4,9 +4,13 @@
 #ifndef BIBOP_HANDLES_TEST_MUTATOR_H_
 #define BIBOP_HANDLES_TEST_MUTATOR_H_
 
+#include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <set>
 
+#include "absl/log/absl_log.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_visitor.h"
@@ -23,8 +27,13 @@ class TestMutator final : public MutatorBase {
       : MutatorBase(LocalAllocator::Create(heap).value()) {}
   ~TestMutator() = default;
 
-  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type) override {
-    return allocator().AllocateSlow(type);
+  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
+                                     size_t size) override {
+    return allocator().AllocateSlow(type, id, size);
+  }
+  [[noreturn]] void OutOfMemory(const absl::Status& status) override {
+    ABSL_LOG(ERROR) << status.message();
+    std::abort();
   }
 };
 

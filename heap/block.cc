@@ -1,12 +1,19 @@
 #include "bibop/heap/block.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 
 namespace bibop {
 namespace {
+
+// Another thread may be clearing bits of cells in the word: what it did to the
+// cells has happened before.
+uint64_t Load(uint64_t& word) {
+  return std::atomic_ref(word).load(std::memory_order_acquire);
+}
 
 // The first cell at or after `from` whose alloc bit differs from all bits of
 // `skipped`; the block's cell count if there is none.
@@ -15,7 +22,7 @@ size_t FindBit(const BlockDescriptor& block, size_t from, uint64_t skipped) {
   size_t word = from / 64;
   uint64_t mask = ~uint64_t{0} << (from % 64);
   for (; word < words; ++word, mask = ~uint64_t{0}) {
-    const uint64_t found = (block.alloc_bits[word] ^ skipped) & mask;
+    const uint64_t found = (Load(block.alloc_bits[word]) ^ skipped) & mask;
     if (found != 0) {
       return std::min<size_t>(word * 64 + std::countr_zero(found),
                               block.cell_count);
@@ -35,6 +42,10 @@ void ForEachWord(BlockDescriptor& block, CellRun run, F change) {
   }
 }
 
+// The bits of a word that is not part of a run as a whole may be somebody
+// else's.
+constexpr uint64_t kWholeWord = ~uint64_t{0};
+
 }  // namespace
 
 CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
@@ -45,11 +56,19 @@ CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
 }
 
 void SetAllocBits(BlockDescriptor& block, CellRun run) {
-  ForEachWord(block, run, [](uint64_t& word, uint64_t mask) { word |= mask; });
+  ForEachWord(block, run, [](uint64_t& word, uint64_t mask) {
+    if (mask == kWholeWord) {
+      word = mask;
+    } else {
+      std::atomic_ref(word).fetch_or(mask, std::memory_order_relaxed);
+    }
+  });
 }
 
 void ClearAllocBits(BlockDescriptor& block, CellRun run) {
-  ForEachWord(block, run, [](uint64_t& word, uint64_t mask) { word &= ~mask; });
+  ForEachWord(block, run, [](uint64_t& word, uint64_t mask) {
+    std::atomic_ref(word).fetch_and(~mask, std::memory_order_release);
+  });
 }
 
 }  // namespace bibop

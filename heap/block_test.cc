@@ -1,26 +1,81 @@
 #include "bibop/heap/block.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <random>
+#include <utility>
 #include <vector>
 
+#include "bibop/heap/size_classes.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
 namespace {
 
-TEST(Block, EveryOffsetIsInTheCellThatDivisionSays) {
-  for (size_t cell_size = kMinCellSize; cell_size <= kBlockSize;
-       cell_size += 8) {
+// Both sides of the equation grow with the offset, and the right one only at
+// multiples of the cell size: so these and their neighbours stand for all.
+TEST(Block, EveryOffsetInARunIsInTheCellThatDivisionSays) {
+  constexpr size_t kMostBytes = kMaxRunBlocks * kBlockSize;
+  for (size_t cell_size = kMinCellSize; cell_size <= kMaxMediumSize;
+       ++cell_size) {
     BlockDescriptor block = {};
     block.reciprocal = ReciprocalOf(cell_size);
-    for (size_t offset = 0; offset < kBlockSize; ++offset) {
-      ASSERT_EQ(block.CellIndex(offset), offset / cell_size)
-          << "offset " << offset << ", cell size " << cell_size;
+    size_t index = 0;
+    for (size_t offset = 0; offset < kMostBytes; offset += cell_size, ++index) {
+      const size_t last = std::min(offset + cell_size, kMostBytes) - 1;
+      if (block.CellIndex(offset) == index && block.CellIndex(last) == index) {
+        continue;
+      }
+      FAIL() << "cell size " << cell_size << ", cell " << index;
     }
   }
+}
+
+// The same without an argument, for the cells that there are.
+TEST(Block, EveryByteOfEverySizeClassIsInItsCell) {
+  for (size_t number = 0; number < kNumSizeClasses; ++number) {
+    const SizeClass& size_class = SizeClassOf(number);
+    BlockDescriptor block = {};
+    block.reciprocal = ReciprocalOf(size_class.cell_size);
+    size_t wrong = 0;
+    for (size_t offset = 0; offset < size_class.blocks * kBlockSize; ++offset) {
+      wrong += block.CellIndex(offset) != offset / size_class.cell_size ? 1 : 0;
+    }
+    EXPECT_EQ(wrong, 0u) << "cell size " << size_class.cell_size;
+  }
+}
+
+TEST(Block, EveryByteOfASpanIsInItsOnlyCell) {
+  const BlockDescriptor span = {.reciprocal = 0, .cell_count = 1};
+  for (size_t offset = 0; offset < size_t{1} << 38; offset += 4'000'000'007) {
+    EXPECT_EQ(span.CellIndex(offset), 0u) << offset;
+  }
+}
+
+TEST(Block, EachBlockOfARunKnowsThePlaceOfItsBytesAndTheFirstBlock) {
+  std::array<BlockDescriptor, 5> run = {};
+  for (uint32_t i = 0; i < run.size(); ++i) {
+    run[i].run_index = i;
+    run[i].run_blocks = run.size();
+    EXPECT_EQ(run[i].first(), run.data());
+    EXPECT_EQ(std::as_const(run[i]).first(), run.data());
+    EXPECT_EQ(run[i].OffsetInRun(7), i * kBlockSize + 7);
+    EXPECT_EQ(run[i].run_bytes(), 5 * kBlockSize);
+  }
+}
+
+TEST(Block, AMarkInAnyBlockOfARunIsSeenInTheFirst) {
+  std::array<uint8_t, 64> marks = {};
+  std::array<BlockDescriptor, 2> run = {};
+  for (uint32_t i = 0; i < run.size(); ++i) {
+    run[i].marks = marks.data();
+    run[i].run_index = i;
+  }
+  run[1].Mark(3, 9);
+  EXPECT_EQ(marks[3], 9);
+  EXPECT_EQ(run[0].marked_epoch, 9);
 }
 
 TEST(Block, EpochsFollowOneAnotherAndNeverAreZero) {

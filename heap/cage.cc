@@ -1,13 +1,13 @@
 #include "bibop/heap/cage.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
-#include <vector>
 
-#include "absl/base/optimization.h"
 #include "absl/log/absl_check.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
@@ -17,6 +17,8 @@
 #include "bibop/base/poison.h"
 #include "bibop/base/virtual_memory.h"
 #include "bibop/heap/block.h"
+#include "bibop/heap/free_runs.h"
+#include "bibop/heap/side_table.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -26,10 +28,28 @@ namespace {
 // costs nothing.
 constexpr size_t kBlocksStep = size_t{4} << 20;
 constexpr size_t kTableStep = size_t{64} << 10;
+// Blocks are given back in pieces of at most this many.
+constexpr uint32_t kDecommitBlocks = 256;
+
+constexpr size_t kPartAlignment = 64;
 
 constexpr size_t RoundUp(size_t n, size_t unit) {
   return (n + unit - 1) / unit * unit;
 }
+
+// The sizes of a side record's parts.
+constexpr size_t MarkBytes(size_t cells) {
+  return RoundUp(cells, kPartAlignment);
+}
+constexpr size_t AllocBytes(size_t cells) {
+  return RoundUp(MarkBytes(cells) / 8, kPartAlignment);
+}
+constexpr size_t SideUnits(size_t cells, bool mixed) {
+  return (MarkBytes(cells) + AllocBytes(cells) +
+          (mixed ? RoundUp(cells * sizeof(TypeId), kPartAlignment) : 0)) /
+         SideTable::kUnit;
+}
+static_assert(SideUnits(kMaxCellsPerBlock, true) <= SideTable::kMaxUnits);
 
 }  // namespace
 
@@ -46,113 +66,207 @@ Cage::Cage(VirtualRange range, size_t max_bytes)
           range_.start() + kBlocksOffset / kBlockSize * sizeof(BlockDescriptor),
           kCapacity / kBlockSize * sizeof(BlockDescriptor), kTableStep),
       side_table_(range_.start() + kSideTableOffset,
-                  kBlocksOffset - kSideTableOffset, kTableStep),
+                  kBlocksOffset - kSideTableOffset),
       blocks_(range_.start() + kBlocksOffset, kCapacity, kBlocksStep,
               CommitFrontier::Pages::kHuge),
       max_bytes_(max_bytes) {}
 
 // The addresses will be somebody else's.
-Cage::~Cage() { Unpoison(blocks_.start(), blocks_used_); }
-
-size_t Cage::SideUnitsFor(size_t cell_count) {
-  const size_t marks = RoundUp(cell_count, 64);
-  return (marks + RoundUp(marks / 8, kSideUnit)) / kSideUnit;
+Cage::~Cage() {
+  UnpoisonForSystem(blocks_.start(), size_t{blocks_used_} * kBlockSize);
 }
 
-absl::StatusOr<Cage::SideRecord> Cage::AllocateSideRecord(size_t units) {
-  const auto take_free = [this](size_t size) {
-    std::byte* record = free_side_records_[size].back();
-    free_side_records_[size].pop_back();
-    return SideRecord{record, size};
-  };
-  if (!free_side_records_[units].empty()) return take_free(units);
-  const size_t end = side_table_used_ + units * kSideUnit;
-  absl::Status grown = side_table_.EnsureCommitted(end);
-  if (grown.ok()) {
-    std::byte* start =
-        side_table_.start() + std::exchange(side_table_used_, end);
-    return SideRecord{start, units};
-  }
-  for (size_t larger = units + 1; larger <= kMaxSideUnits; ++larger) {
-    if (!free_side_records_[larger].empty()) return take_free(larger);
-  }
-  return grown;
+BlockDescriptor* Cage::DescriptorOfBlock(uint32_t number) const {
+  return DescriptorOf(blocks_.start() + size_t{number} * kBlockSize);
 }
 
-void Cage::FreeSideRecord(SideRecord record) {
-  free_side_records_[record.units].push_back(record.start);
+absl::Status Cage::CheckLimit(size_t bytes) const {
+  const size_t external = CountedExternalBytes();
+  if (bytes > max_bytes_ || bytes_in_use_ + external > max_bytes_ - bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the heap is full: HeapOptions::max_bytes is ", max_bytes_, ", ",
+        bytes_in_use_, " bytes are in use", external == 0 ? "" : " and ",
+        external == 0 ? "" : absl::StrCat(external, " are external"), ", and ",
+        bytes, " more were needed"));
+  }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<BlockDescriptor*> Cage::TakeUnusedBlock() {
-  if (!free_blocks_.empty()) {
-    BlockDescriptor* block = free_blocks_.back();
-    free_blocks_.pop_back();
-    return block;
+size_t Cage::CountedExternalBytes() const {
+  return static_cast<size_t>(std::max(external_bytes_, int64_t{0}));
+}
+
+void Cage::KeepResidentBelowLimit() {
+  while (free_resident_bytes() > 0 &&
+         bytes_in_use_ + CountedExternalBytes() + free_resident_bytes() >
+             max_bytes_) {
+    const std::optional<BlockRun> run = TakeResident();
+    DecommitBlocks(*run);
+    ReturnDecommitted(*run);
   }
-  const size_t end = blocks_used_ + kBlockSize;
-  if (absl::Status s = blocks_.EnsureCommitted(end); !s.ok()) return s;
-  if (absl::Status s = descriptors_.EnsureCommitted(end / kBlockSize *
-                                                    sizeof(BlockDescriptor));
+}
+
+absl::StatusOr<uint32_t> Cage::TakeBlocks(uint32_t count) {
+  if (const std::optional<uint32_t> first = free_runs_.Take(count)) {
+    return *first;
+  }
+  // Longer than any free run, so longer than the one at the frontier.
+  const uint32_t more = count - free_runs_.LengthBefore(blocks_used_);
+  const size_t end = size_t{blocks_used_} + more;
+  if (absl::Status s = blocks_.EnsureCommitted(end * kBlockSize); !s.ok()) {
+    return s;
+  }
+  if (absl::Status s =
+          descriptors_.EnsureCommitted(end * sizeof(BlockDescriptor));
       !s.ok()) {
     return s;
   }
-  return DescriptorOf(blocks_.start() + std::exchange(blocks_used_, end));
+  free_runs_.Add({std::exchange(blocks_used_, end), more}, /*resident=*/false);
+  return *free_runs_.Take(count);
 }
 
-absl::StatusOr<BlockDescriptor*> Cage::AllocateBlock(const TypeInfo& type,
-                                                     TypeId id, Epoch epoch) {
-  ABSL_DCHECK_LE(type.cell_size, kBlockSize);
-  if (bytes_in_use_ + kBlockSize > max_bytes_) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the heap is full: HeapOptions::max_bytes is ", max_bytes_));
-  }
-  const size_t cell_count = kBlockSize / type.cell_size;
-  absl::StatusOr<SideRecord> side =
-      AllocateSideRecord(SideUnitsFor(cell_count));
+absl::StatusOr<BlockDescriptor*> Cage::Allocate(BlockDescriptor&& descriptor) {
+  const bool mixed = descriptor.kind == BlockKind::kMixed;
+  const size_t cells = descriptor.cell_count;
+  const size_t units = SideUnits(cells, mixed);
+  if (absl::Status s = CheckLimit(descriptor.run_bytes()); !s.ok()) return s;
+  absl::StatusOr<std::byte*> side = side_table_.Allocate(units);
   if (!side.ok()) return side.status();
-  absl::StatusOr<BlockDescriptor*> taken = TakeUnusedBlock();
+  absl::StatusOr<uint32_t> taken = TakeBlocks(descriptor.run_blocks);
   if (!taken.ok()) {
-    FreeSideRecord(*side);
-    return taken;
+    side_table_.Free(*side);
+    return taken.status();
   }
-  const size_t mark_bytes = RoundUp(cell_count, 64);
-  std::memset(side->start + mark_bytes, 0, mark_bytes / 8);
-  BlockDescriptor* block = *taken;
-  *block = BlockDescriptor{
-      .marks = reinterpret_cast<uint8_t*>(side->start),
-      .alloc_bits = reinterpret_cast<uint64_t*>(side->start + mark_bytes),
+  descriptor.side_units = static_cast<uint8_t>(units);
+  descriptor.marks = reinterpret_cast<uint8_t*>(*side);
+  std::byte* alloc_bits = *side + MarkBytes(cells);
+  std::memset(alloc_bits, 0, AllocBytes(cells));
+  descriptor.alloc_bits = reinterpret_cast<uint64_t*>(alloc_bits);
+  if (mixed) {
+    descriptor.type_ids =
+        reinterpret_cast<TypeId*>(alloc_bits + AllocBytes(cells));
+  }
+  BlockDescriptor* first = DescriptorOfBlock(*taken);
+  for (uint32_t i = 0; i < descriptor.run_blocks; ++i) {
+    descriptor.run_index = i;
+    first[i] = descriptor;
+  }
+  PoisonUnused(StartOf(first), first->run_bytes());
+  bytes_in_use_ += first->run_bytes();
+  KeepResidentBelowLimit();
+  return first;
+}
+
+absl::StatusOr<BlockDescriptor*> Cage::AllocateUniform(const TypeInfo& type,
+                                                       Epoch epoch) {
+  ABSL_DCHECK_LE(type.cell_size, kMaxSmallSize);
+  return Allocate({
       .type = &type,
       .reciprocal = ReciprocalOf(type.cell_size),
-      .cell_size = static_cast<uint32_t>(type.cell_size),
-      .cell_count = static_cast<uint16_t>(cell_count),
-      .type_id = id,
+      .cell_size = type.cell_size,
+      .run_blocks = 1,
+      .cell_count = static_cast<uint16_t>(kBlockSize / type.cell_size),
+      .kind = BlockKind::kUniform,
       .swept_epoch = epoch,
-      .side_units = static_cast<uint8_t>(side->units),
-  };
-  PoisonFreed(StartOf(block), kBlockSize);
-  bytes_in_use_ += kBlockSize;
-  return block;
+  });
 }
 
-void Cage::FreeBlock(BlockDescriptor* block) {
-  ABSL_DCHECK(block->type != nullptr);
-  FreeSideRecord(
-      {reinterpret_cast<std::byte*>(block->marks), block->side_units});
-  *block = BlockDescriptor{};
-  free_blocks_.push_back(block);
-  bytes_in_use_ -= kBlockSize;
-  if (bytes_in_use_ == 0) {
-    // A chance to forget which sizes of records were needed so far.
-    for (auto& records : free_side_records_) records.clear();
-    side_table_used_ = 0;
+absl::StatusOr<BlockDescriptor*> Cage::AllocateMixed(
+    const SizeClass& size_class, Epoch epoch) {
+  return Allocate({
+      .reciprocal = ReciprocalOf(size_class.cell_size),
+      .cell_size = size_class.cell_size,
+      .run_blocks = size_class.blocks,
+      .cell_count = size_class.cells,
+      .kind = BlockKind::kMixed,
+      .swept_epoch = epoch,
+  });
+}
+
+absl::StatusOr<BlockDescriptor*> Cage::AllocateSpan(const TypeInfo& type,
+                                                    size_t size, Epoch epoch) {
+  if (size > kCapacity) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("an object of ", size,
+                     " bytes is larger than the heap's address space (",
+                     kCapacity >> 20, " MiB; --//:cage_size sets it)"));
   }
+  return Allocate({
+      .type = &type,
+      .reciprocal = 0,
+      .cell_size = RoundUp(size, alignof(uint64_t)),
+      .run_blocks =
+          static_cast<uint32_t>(RoundUp(size, kBlockSize) / kBlockSize),
+      .cell_count = 1,
+      .kind = BlockKind::kSpan,
+      .swept_epoch = epoch,
+  });
+}
+
+void Cage::Free(BlockDescriptor* block) {
+  ABSL_DCHECK(block->kind != BlockKind::kFree && block->run_index == 0);
+  side_table_.Free(reinterpret_cast<std::byte*>(block->marks));
+  const uint32_t count = block->run_blocks;
+  std::fill_n(block, count, BlockDescriptor{});
+  const auto number = static_cast<uint32_t>(
+      (StartOf(block) - blocks_.start()) >> kBlockSizeLog2);
+  free_runs_.Add({number, count}, /*resident=*/true);
+  bytes_in_use_ -= size_t{count} * kBlockSize;
 }
 
 BlockDescriptor* Cage::FindBlock(uintptr_t word) const {
   const auto first = reinterpret_cast<uintptr_t>(blocks_.start());
-  if (word - first >= blocks_used_) return nullptr;
+  if (word - first >= size_t{blocks_used_} * kBlockSize) return nullptr;
   BlockDescriptor* block = DescriptorOf(reinterpret_cast<void*>(word));
-  return block->type == nullptr ? nullptr : block;
+  return block->kind == BlockKind::kFree ? nullptr : block;
+}
+
+std::optional<BlockRun> Cage::TakeResident() {
+  return free_runs_.TakeResident(kDecommitBlocks);
+}
+
+void Cage::DecommitBlocks(BlockRun run) const {
+  Decommit(blocks_.start() + size_t{run.first} * kBlockSize,
+           size_t{run.count} * kBlockSize);
+}
+
+void Cage::ReturnDecommitted(BlockRun run) {
+  free_runs_.Add(run, /*resident=*/false);
+}
+
+void Cage::AdjustExternalBytes(int64_t delta) {
+  external_bytes_ += delta;
+  if (delta > 0) KeepResidentBelowLimit();
+}
+
+void Cage::CheckInvariants() const {
+  free_runs_.CheckInvariants();
+  side_table_.CheckInvariants();
+  size_t used = 0;
+  size_t free = 0;
+  for (uint32_t number = 0; number < blocks_used_;) {
+    const BlockDescriptor* block = DescriptorOfBlock(number);
+    if (block->kind == BlockKind::kFree) {
+      ++free;
+      ++number;
+      continue;
+    }
+    ABSL_CHECK_GT(block->run_blocks, 0u);
+    ABSL_CHECK_LE(block->cell_size * block->cell_count, block->run_bytes());
+    for (uint32_t i = 0; i < block->run_blocks; ++i) {
+      ABSL_CHECK_EQ(block[i].run_index, i);
+      ABSL_CHECK_EQ(block[i].marks, block->marks);
+      ABSL_CHECK_EQ(block[i].run_blocks, block->run_blocks);
+    }
+    for (size_t i = block->cell_count; i < block->alloc_words() * 64; ++i) {
+      ABSL_CHECK(!block->IsAllocated(i)) << "an alloc bit beyond the cells";
+    }
+    used += block->run_blocks;
+    number += block->run_blocks;
+  }
+  ABSL_CHECK_EQ(used * kBlockSize, bytes_in_use_);
+  ABSL_CHECK_EQ(free, free_runs_.count());
+  ABSL_CHECK_LE(bytes_in_use_, max_bytes_);
 }
 
 }  // namespace bibop

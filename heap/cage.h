@@ -10,25 +10,32 @@
 // start, so the descriptors of the blocks that the tables occupy are never
 // used.
 //
-// Thread-compatible: callers serialize, but the static functions may be called
-// by any thread.
+// Blocks in use count against the limit, and so do external bytes, which are
+// memory outside of the heap that objects own. Free blocks keep their memory
+// until ReleaseResident takes it, or until blocks in use, external bytes and
+// free blocks together would exceed the limit.
 //
-// Invariants: a block is in use (its descriptor has a type) or on the free list
-// or behind the frontier; bytes_in_use() never exceeds the limit.
+// Thread-compatible: callers serialize, but the static functions, Contains, and
+// DecommitBlocks may be called by any thread.
+//
+// Invariants: a block is in use or free or behind the frontier; bytes_in_use()
+// never exceeds the limit.
 
 #ifndef BIBOP_HEAP_CAGE_H_
 #define BIBOP_HEAP_CAGE_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <optional>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/build_config.h"
 #include "bibop/base/virtual_memory.h"
 #include "bibop/heap/block.h"
+#include "bibop/heap/free_runs.h"
+#include "bibop/heap/side_table.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -77,63 +84,92 @@ class Cage {
     return reinterpret_cast<uintptr_t>(address) & (kBlockSize - 1);
   }
 
-  // Takes a block for objects of `type`: no alloc bit set, its cells poisoned,
-  // swept in `epoch`. Returns ResourceExhausted, with nothing changed, when the
-  // limit is reached or the system has no memory to give.
+  // Each takes blocks and returns the descriptor of the first: no alloc bit
+  // set, the cells poisoned, swept in `epoch`. Each returns ResourceExhausted,
+  // with nothing changed, when the limit is reached or the system has no memory
+  // to give.
   //
-  // REQUIRES: type.cell_size <= kBlockSize.
-  absl::StatusOr<BlockDescriptor*> AllocateBlock(const TypeInfo& type,
-                                                 TypeId id, Epoch epoch);
+  // For objects of one type.
+  //
+  // REQUIRES: type.cell_size <= kMaxSmallSize.
+  absl::StatusOr<BlockDescriptor*> AllocateUniform(const TypeInfo& type,
+                                                   Epoch epoch);
+  // For objects of a size class.
+  absl::StatusOr<BlockDescriptor*> AllocateMixed(const SizeClass& size_class,
+                                                 Epoch epoch);
+  // For one object of `type`, of `size` bytes.
+  absl::StatusOr<BlockDescriptor*> AllocateSpan(const TypeInfo& type,
+                                                size_t size, Epoch epoch);
 
-  // Gives back a block that holds no object.
-  void FreeBlock(BlockDescriptor* block);
+  // Gives back blocks that hold no object.
+  //
+  // REQUIRES: `block` is the first of its run.
+  void Free(BlockDescriptor* block);
 
   // The descriptor of the block in use that `word`, any number, points into;
   // null if it points into none.
   BlockDescriptor* FindBlock(uintptr_t word) const;
 
+  // Free blocks on their way back to the operating system: between the two
+  // calls they are neither free nor in use, and the caller, who need not
+  // serialize meanwhile, calls DecommitBlocks.
+  //
+  // Takes free blocks that may have memory, at most 8 MiB; nothing if there are
+  // none.
+  std::optional<BlockRun> TakeResident();
+  void DecommitBlocks(BlockRun run) const;
+  void ReturnDecommitted(BlockRun run);
+  // Gives back memory of side records that are not used, at most 1 MiB.
+  void ReleaseSideRecords() { side_table_.ReleaseEmptyChunks(16); }
+
+  // Says that objects own `delta` more bytes of memory elsewhere.
+  void AdjustExternalBytes(int64_t delta);
+
+  // The most bytes that blocks and external memory may take.
+  size_t max_bytes() const { return max_bytes_; }
   // The bytes of the blocks in use.
   size_t bytes_in_use() const { return bytes_in_use_; }
-  // The bytes that were taken from the operating system, tables included.
+  // The bytes of free blocks that may have memory.
+  size_t free_resident_bytes() const {
+    return free_runs_.resident() * kBlockSize;
+  }
+  // The bytes that AdjustExternalBytes was told of; negative where more was
+  // taken back than said.
+  int64_t external_bytes() const { return external_bytes_; }
+  // The bytes that may be read and written, tables included.
   size_t bytes_committed() const {
     return descriptors_.committed() + side_table_.committed() +
            blocks_.committed();
   }
 
- private:
-  // Side records are multiples of this, so that no two share a cache line.
-  // Their sizes make them start at all residues of a page: equal cells of
-  // different blocks do not compete for one cache set.
-  static constexpr size_t kSideUnit = 64;
-  static constexpr size_t kMaxSideUnits =
-      (kMaxCellsPerBlock + kMaxCellsPerBlock / 8) / kSideUnit;
+  // Aborts if an invariant does not hold.
+  void CheckInvariants() const;
 
+ private:
   Cage(VirtualRange range, size_t max_bytes);
 
-  struct SideRecord {
-    std::byte* start;
-    size_t units;
-  };
-
-  static size_t SideUnitsFor(size_t cell_count);
-  // Returns a record of `units` or more.
-  absl::StatusOr<SideRecord> AllocateSideRecord(size_t units);
-  void FreeSideRecord(SideRecord record);
-  absl::StatusOr<BlockDescriptor*> TakeUnusedBlock();
+  // Takes blocks and a side record as `descriptor` asks for and fills in the
+  // rest of it.
+  absl::StatusOr<BlockDescriptor*> Allocate(BlockDescriptor&& descriptor);
+  absl::StatusOr<uint32_t> TakeBlocks(uint32_t count);
+  // Returns ResourceExhausted if `bytes` more would exceed the limit.
+  absl::Status CheckLimit(size_t bytes) const;
+  size_t CountedExternalBytes() const;
+  // Gives memory of free blocks back where there is more of it than the limit
+  // leaves.
+  void KeepResidentBelowLimit();
+  BlockDescriptor* DescriptorOfBlock(uint32_t number) const;
 
   VirtualRange range_;
   CommitFrontier descriptors_;
-  CommitFrontier side_table_;
+  SideTable side_table_;
   CommitFrontier blocks_;
-  size_t max_bytes_;
+  FreeRuns free_runs_;
+  const size_t max_bytes_;
   size_t bytes_in_use_ = 0;
-  // How far the frontiers have been given out.
-  size_t side_table_used_ = 0;
-  size_t blocks_used_ = 0;
-  // The last block freed is the first to be taken again: it is warm.
-  std::vector<BlockDescriptor*> free_blocks_;
-  // By size in units.
-  std::array<std::vector<std::byte*>, kMaxSideUnits + 1> free_side_records_;
+  int64_t external_bytes_ = 0;
+  // How many blocks are not behind the frontier.
+  uint32_t blocks_used_ = 0;
 };
 
 }  // namespace bibop

@@ -1,5 +1,6 @@
 #include "bibop/heap/local_allocator.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -9,12 +10,12 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "bibop/base/poison.h"
 #include "bibop/base/virtual_memory.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -22,6 +23,11 @@ namespace {
 
 constexpr size_t kPageSize = 4096;
 constexpr size_t kMaxTypes = size_t{std::numeric_limits<TypeId>::max()} + 1;
+
+uintptr_t AddressOfCell(const BlockDescriptor& block, size_t index) {
+  return reinterpret_cast<uintptr_t>(Cage::StartOf(&block)) +
+         index * block.cell_size;
+}
 
 }  // namespace
 
@@ -40,17 +46,31 @@ LocalAllocator::LocalAllocator(ObjectHeap& heap, VirtualRange table)
       table_(std::move(table)),
       regions_(reinterpret_cast<Region*>(table_.start())) {}
 
-LocalAllocator::~LocalAllocator() { Retire(); }
+LocalAllocator::~LocalAllocator() {
+  // Not after a move.
+  if (table_.size() != 0) Retire();
+}
 
-absl::StatusOr<void*> LocalAllocator::AllocateSlow(const TypeInfo& type) {
-  if (type.cell_size > kBlockSize) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("an object of ", type.size, " bytes (", type.name,
-                     ") does not fit into a block: ", kBlockSize,
-                     " bytes are the most for now"));
+absl::StatusOr<void*> LocalAllocator::AllocateSlow(const TypeInfo& type,
+                                                   TypeId id, size_t size) {
+  if (id == 0) id = RegisterType(type);
+  size_t size_class = type.size_class;
+  if (size != type.size) {
+    size_class = FindSizeClass(size, std::max(type.alignment, size_t{8}));
+  } else if (type.cell_size <= kMaxSmallSize) {
+    if (id >= rare_bytes_.size()) rare_bytes_.resize(size_t{id} + 1);
+    uint16_t& rare_bytes = rare_bytes_[id];
+    if (rare_bytes >= kRareBytes) return AllocateUniform(type, id);
+    rare_bytes = static_cast<uint16_t>(rare_bytes + type.cell_size);
   }
-  const TypeId id = RegisterType(type);
-  if (id >= sources_.size()) sources_.resize(size_t{id} + 1);
+  if (size_class < kNumSizeClasses) return AllocateMixed(id, size, size_class);
+  absl::StatusOr<void*> object = heap_.AllocateSpan(type, size);
+  if (object.ok()) UnpoisonForObject(*object, size);
+  return object;
+}
+
+absl::StatusOr<void*> LocalAllocator::AllocateUniform(const TypeInfo& type,
+                                                      TypeId id) {
   Region& region = regions_[id];
   // There is room if TryAllocate did not know the type's number yet.
   if (region.limit == region.next) {
@@ -58,52 +78,78 @@ absl::StatusOr<void*> LocalAllocator::AllocateSlow(const TypeInfo& type) {
   }
   void* cell = reinterpret_cast<void*>(region.next);
   region.next += type.cell_size;
-  Unpoison(cell, type.size);
+  UnpoisonForObject(cell, type.size);
   return cell;
 }
 
+absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
+                                                    size_t size_class) {
+  const size_t cell_size = SizeClassOf(size_class).cell_size;
+  const auto give = [id, size](MixedCells cells, uintptr_t cell, size_t index) {
+    cells.block->type_ids[index] = id;
+    UnpoisonForObject(reinterpret_cast<void*>(cell), size);
+    return reinterpret_cast<void*>(cell);
+  };
+  if (size_class >= kNumSmallClasses) {
+    absl::StatusOr<MixedCells> cells = heap_.AcquireCells(size_class, 1);
+    if (!cells.ok()) return cells.status();
+    Count(*cells->block, 1);
+    const size_t index = cells->cells.first;
+    return give(*cells, AddressOfCell(*cells->block, index), index);
+  }
+  MixedSource& source = mixed_[size_class];
+  Region& region = source.region;
+  if (region.next == region.limit) {
+    const CellRun used = source.cells.cells;
+    if (used.last != 0) Count(*source.cells.block, used.last - used.first);
+    source = {};
+    absl::StatusOr<MixedCells> cells = heap_.AcquireCells(
+        size_class, std::max(kMixedRegionBytes / cell_size, size_t{1}));
+    if (!cells.ok()) return cells.status();
+    source.cells = *cells;
+    region = {AddressOfCell(*cells->block, cells->cells.first),
+              AddressOfCell(*cells->block, cells->cells.last)};
+  }
+  const uintptr_t cell = region.next;
+  region.next += cell_size;
+  const size_t left = (region.limit - cell) / cell_size;
+  return give(source.cells, cell, source.cells.cells.last - left);
+}
+
 absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
+  if (id >= sources_.size()) sources_.resize(size_t{id} + 1);
   Source& source = sources_[id];
   if (source.block != nullptr) {
-    CountRegion(source, source.region.last - source.region.first);
+    Count(*source.block, source.region.last - source.region.first);
   }
   for (;;) {
     if (source.block != nullptr) {
       source.region = NextFreeRun(*source.block, source.region.last);
       if (source.region.first < source.region.last) break;
-      source = {};
-      regions_[id] = {0, 0};
     }
-    absl::StatusOr<BlockDescriptor*> block = heap_.AcquireBlock(type, id);
+    regions_[id] = {0, 0};
+    absl::StatusOr<BlockDescriptor*> block =
+        heap_.AcquireBlock(type, id, std::exchange(source, {}).block);
     if (!block.ok()) return block.status();
     source.block = *block;
   }
-  HandOut(source);
+  HandOut(source, id);
   return absl::OkStatus();
 }
 
-void LocalAllocator::CountRegion(const Source& source, size_t objects) {
-  const auto count = static_cast<int64_t>(objects);
-  heap_.Count({.objects = count, .bytes = count * source.block->cell_size});
+void LocalAllocator::Count(const BlockDescriptor& block, size_t objects) {
+  heap_.Count({.objects = static_cast<int64_t>(objects),
+               .bytes = static_cast<int64_t>(objects * block.cell_size)});
 }
 
-void LocalAllocator::HandOut(const Source& source) {
+void LocalAllocator::HandOut(const Source& source, TypeId id) {
   BlockDescriptor& block = *source.block;
   const CellRun run = source.region;
   ABSL_DCHECK_EQ(block.swept_epoch, heap_.epoch());  // I-3
   SetAllocBits(block, run);
   std::memset(block.marks + run.first, 0, run.last - run.first);
-  const auto start = reinterpret_cast<uintptr_t>(Cage::StartOf(&block));
-  regions_[block.type_id] = {start + run.first * block.cell_size,
-                             start + run.last * block.cell_size};
-}
-
-void LocalAllocator::Abandon(void* cell, const TypeInfo& type) {
-  BlockDescriptor& block = *Cage::DescriptorOf(cell);
-  const size_t index = block.CellIndex(Cage::OffsetInBlock(cell));
-  ClearAllocBits(block, {index, index + 1});
-  PoisonFreed(cell, type.cell_size);
-  heap_.Count({.objects = -1, .bytes = -static_cast<int64_t>(type.cell_size)});
+  regions_[id] = {AddressOfCell(block, run.first),
+                  AddressOfCell(block, run.last)};
 }
 
 void LocalAllocator::Retire() {
@@ -115,9 +161,20 @@ void LocalAllocator::Retire() {
     const size_t left = (region.limit - region.next) / block.cell_size;
     const size_t used_end = source.region.last - left;
     ClearAllocBits(block, {used_end, source.region.last});
-    CountRegion(source, used_end - source.region.first);
+    Count(block, used_end - source.region.first);
     region = {0, 0};
-    heap_.ReturnBlock(&block);
+    heap_.ReturnBlock(&block, static_cast<TypeId>(id));
+    source = {};
+  }
+  for (size_t size_class = 0; size_class < mixed_.size(); ++size_class) {
+    MixedSource& source = mixed_[size_class];
+    if (source.cells.block == nullptr) continue;
+    const size_t left = (source.region.limit - source.region.next) /
+                        SizeClassOf(size_class).cell_size;
+    const CellRun cells = source.cells.cells;
+    Count(*source.cells.block, cells.last - left - cells.first);
+    heap_.ReturnCells(size_class,
+                      {source.cells.block, {cells.last - left, cells.last}});
     source = {};
   }
 }

@@ -1,15 +1,22 @@
-// Allocation by one mutator: for each type a region, a run of free cells in
-// which an allocation is an addition.
+// Allocation by one mutator.
+//
+// For each type that the mutator allocates often there is a region, a run of
+// free cells in a block of that type, in which an allocation is an addition. A
+// type is rare until the mutator has allocated 8 KiB of it: until then, and for
+// objects with extra bytes, cells of mixed blocks are used, so a rare type does
+// not cost a block.
 //
 // A region's alloc bits are set when it is handed out, its mark bytes are 0. So
 // bits may be set where no object is yet; Retire clears them, and every
 // collection begins with it.
 //
-// Owned by a mutator and used by its thread only.
+// Owned by a mutator and used by its thread only; while that is stopped, by the
+// collector. Any number of allocators share a heap.
 
 #ifndef BIBOP_HEAP_LOCAL_ALLOCATOR_H_
 #define BIBOP_HEAP_LOCAL_ALLOCATOR_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -23,12 +30,17 @@
 #include "bibop/base/virtual_memory.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
 
 class LocalAllocator {
  public:
+  // A type's objects go to mixed blocks until an allocator has allocated so
+  // many bytes of them.
+  static constexpr size_t kRareBytes = 8192;
+
   // Returns ResourceExhausted where the system has no memory for the table of
   // regions (1 MiB of address space, of which a page is used for 256 types).
   //
@@ -41,14 +53,15 @@ class LocalAllocator {
   LocalAllocator(const LocalAllocator&) = delete;
   LocalAllocator& operator=(const LocalAllocator&) = delete;
 
-  // Gives the blocks that it owns back to the heap.
+  // Gives what it did not use back to the heap.
   ~LocalAllocator();
 
-  // Returns a cell for a T, uninitialized; null if T's region is used up, or if
-  // T does not fit into a block. Never collects and never blocks.
+  // Returns a cell for a T, uninitialized; null if T has no region or it is
+  // used up. Never collects and never blocks.
   template <class T>
   ABSL_ATTRIBUTE_ALWAYS_INLINE void* TryAllocate() {
     constexpr size_t kCellSize = kTypeInfo<T>.cell_size;
+    if constexpr (kCellSize > kMaxSmallSize) return nullptr;
     Region& region = regions_[kTypeId<T>];
     const uintptr_t cell = region.next;
     if (region.limit - cell < kCellSize) [[unlikely]]
@@ -59,19 +72,22 @@ class LocalAllocator {
     // writing, while the program is busy with this one. Takes 15 % off GCBench.
     absl::PrefetchToLocalCacheForWrite(
         reinterpret_cast<void*>(cell + kPrefetchDistance));
-    Unpoison(reinterpret_cast<void*>(cell), sizeof(T));
+    UnpoisonForObject(reinterpret_cast<void*>(cell), sizeof(T));
     return reinterpret_cast<void*>(cell);
   }
 
-  // Returns a cell for an object of `type`, after getting a new region for it
-  // if that is used up, which may sweep blocks and so run destructors. Returns
-  // ResourceExhausted when the heap has no more room, InvalidArgument if such
-  // an object does not fit into a block.
-  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type);
+  // Returns a cell for an object of `type` that takes `size` bytes, extra bytes
+  // included, after getting new cells if there are none, which may sweep blocks
+  // and so run destructors. `id` is the type's number, or 0 if that is not
+  // known yet. Returns ResourceExhausted when the heap has no more room.
+  //
+  // REQUIRES: size >= type.size.
+  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
+                                     size_t size);
 
   // Takes back a cell that was just allocated, when constructing the object
   // failed. No destructor will run for it.
-  void Abandon(void* cell, const TypeInfo& type);
+  void Abandon(void* cell) { heap_.Abandon(cell); }
 
   // Gives up all regions: afterwards exactly the live objects have alloc bits
   // set, dead ones that were not yet swept included.
@@ -80,26 +96,37 @@ class LocalAllocator {
  private:
   // In bytes. 256 and 1,024 did as well as 512 within the noise.
   static constexpr size_t kPrefetchDistance = 512;
+  // A region of a mixed block is about so large: what may lie idle of a size
+  // class on each mutator.
+  static constexpr size_t kMixedRegionBytes = 2048;
 
   struct Region {
     uintptr_t next;
     uintptr_t limit;
   };
-  // The block of the current region, which is the last run of cells that was
-  // handed out; AllocateSlow goes on looking for free cells where it ends.
+  // The cells of the current region, which are the last run of cells that was
+  // handed out; a uniform block is the allocator's own, and Refill goes on
+  // looking for free cells where that run ends.
   struct Source {
     BlockDescriptor* block = nullptr;
     CellRun region = {0, 0};
   };
+  struct MixedSource {
+    Region region = {0, 0};
+    MixedCells cells;
+  };
 
   LocalAllocator(ObjectHeap& heap, VirtualRange table);
 
+  absl::StatusOr<void*> AllocateUniform(const TypeInfo& type, TypeId id);
+  absl::StatusOr<void*> AllocateMixed(TypeId id, size_t size,
+                                      size_t size_class);
   // Gets a region for `type`, whose region is used up.
   absl::Status Refill(const TypeInfo& type, TypeId id);
-  // Makes the source's run of cells the region of the block's type.
-  void HandOut(const Source& source);
-  // Tells the heap of the objects in the source's region.
-  void CountRegion(const Source& source, size_t objects);
+  // Makes the source's run of cells the region of the type.
+  void HandOut(const Source& source, TypeId id);
+  // Tells the heap of the objects in the used part of a run of cells.
+  void Count(const BlockDescriptor& block, size_t objects);
 
   ObjectHeap& heap_;
   // By TypeId, as large as there can be types, so that no allocation has to
@@ -107,6 +134,10 @@ class LocalAllocator {
   VirtualRange table_;
   Region* regions_;
   std::vector<Source> sources_;  // by TypeId
+  // The bytes of each type that went to mixed blocks, by TypeId, up to
+  // kRareBytes and an object.
+  std::vector<uint16_t> rare_bytes_;
+  std::array<MixedSource, kNumSmallClasses> mixed_ = {};
 };
 
 }  // namespace bibop

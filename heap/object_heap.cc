@@ -1,23 +1,60 @@
 #include "bibop/heap/object_heap.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/sweep.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
+namespace {
+
+// The heap of which this thread is sweeping a block, and so may be running a
+// destructor.
+constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
+
+// Says that this thread sweeps.
+class SweepingScope {
+ public:
+  explicit SweepingScope(const ObjectHeap* heap)
+      : outer_(std::exchange(sweeping_heap, heap)) {}
+  SweepingScope(const SweepingScope&) = delete;
+  SweepingScope& operator=(const SweepingScope&) = delete;
+  ~SweepingScope() { sweeping_heap = outer_; }
+
+ private:
+  const ObjectHeap* outer_;
+};
+
+void Append(std::vector<BlockDescriptor*>& to,
+            std::vector<BlockDescriptor*>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+  from.clear();
+}
+
+ObjectRef ObjectIn(const BlockDescriptor& block, size_t index) {
+  return {Cage::StartOf(block.first()) + index * block.cell_size,
+          block.TypeOfCell(index), block.cell_size};
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<ObjectHeap>> ObjectHeap::Create(
     size_t max_bytes) {
@@ -27,107 +64,356 @@ absl::StatusOr<std::unique_ptr<ObjectHeap>> ObjectHeap::Create(
 }
 
 ObjectHeap::~ObjectHeap() {
-  sweeping_ = true;
-  for (TypeSpace& space : spaces_) {
-    for (BlockDescriptor* block : space.blocks) DestroyBlock(*block);
-  }
+  const SweepingScope scope(this);
+  // Nobody else is here, but the destructors may ask for figures.
+  mutex_.lock();
+  std::vector<BlockDescriptor*> blocks;
+  ForEachSpace([&blocks](const Space& space) {
+    for (const auto* list : {&space.unswept, &space.available, &space.full}) {
+      blocks.insert(blocks.end(), list->begin(), list->end());
+    }
+  });
+  mutex_.unlock();
+  for (BlockDescriptor* block : blocks) DestroyBlock(*block);
 }
 
+template <class F>
+void ObjectHeap::ForEachSpace(F visit) const {
+  visit(spans_);
+  for (const Space& space : mixed_) visit(space);
+  for (const Space& space : uniform_) visit(space);
+}
+
+ObjectHeap::Space& ObjectHeap::UniformSpace(TypeId id) {
+  if (id >= uniform_.size()) uniform_.resize(size_t{id} + 1);
+  return uniform_[id];
+}
+
+void ObjectHeap::CheckMayAllocate() const {
+  ABSL_CHECK(!marking_ && sweeping_heap != this)
+      << "an object was allocated by a destructor or by a Trace: neither may "
+         "allocate";
+}
+
+// ---- sweeping ----
+
 size_t ObjectHeap::Sweep(BlockDescriptor& block) {
-  sweeping_ = true;
-  const SweepResult result = SweepBlock(block, epoch_);
-  sweeping_ = false;
-  freed_objects_ += static_cast<int64_t>(result.freed_objects);
+  ++being_swept_;
+  mutex_.unlock();
+  SweepResult result;
+  {
+    const SweepingScope scope(this);
+    result = SweepBlock(block, epoch_);
+  }
+  freed_objects_.fetch_add(static_cast<int64_t>(result.freed_objects),
+                           std::memory_order_relaxed);
+  mutex_.lock();
+  --being_swept_;
   return result.live_objects;
 }
 
-absl::StatusOr<BlockDescriptor*> ObjectHeap::AcquireBlock(const TypeInfo& type,
-                                                          TypeId id) {
-  ABSL_CHECK(!marking_ && !sweeping_)
-      << "an object of type " << type.name
-      << " was allocated by a destructor or by a Trace: neither may allocate";
-  if (id >= spaces_.size()) spaces_.resize(size_t{id} + 1);
-  TypeSpace& space = spaces_[id];
-  if (!space.returned.empty()) {
-    BlockDescriptor* block = space.returned.back();
-    space.returned.pop_back();
-    return block;
+bool ObjectHeap::SweepOne(Space& space) {
+  if (space.unswept.empty()) return false;
+  BlockDescriptor* block = space.unswept.back();
+  space.unswept.pop_back();
+  const size_t live = Sweep(*block);
+  if (live == 0) {
+    cage_->Free(block);
+  } else if (live < block->cell_count) {
+    space.available.push_back(block);
+  } else {
+    space.full.push_back(block);
   }
-  while (space.cursor < space.blocks.size()) {
-    BlockDescriptor* block = space.blocks[space.cursor++];
-    if (Sweep(*block) < block->cell_count) return block;
-  }
-  absl::StatusOr<BlockDescriptor*> block =
-      cage_->AllocateBlock(type, id, epoch_);
-  if (!block.ok()) return block;
-  space.blocks.push_back(*block);
-  ++space.cursor;
-  return block;
+  return true;
 }
 
-void ObjectHeap::ReturnBlock(BlockDescriptor* block) {
-  spaces_[block->type_id].returned.push_back(block);
+bool ObjectHeap::SweepAny() {
+  const size_t spaces = 1 + mixed_.size() + uniform_.size();
+  for (; sweep_cursor_ < spaces; ++sweep_cursor_) {
+    Space& space = sweep_cursor_ == 0 ? spans_
+                   : sweep_cursor_ <= mixed_.size()
+                       ? mixed_[sweep_cursor_ - 1]
+                       : uniform_[sweep_cursor_ - 1 - mixed_.size()];
+    if (SweepOne(space)) return true;
+  }
+  return false;
+}
+
+bool ObjectHeap::SweepSome(size_t most) {
+  absl::MutexLock lock(mutex_);
+  for (size_t i = 0; i < most; ++i) {
+    if (!SweepAny()) return false;
+  }
+  return true;
 }
 
 void ObjectHeap::FinishSweep() {
-  ABSL_CHECK(!sweeping_ && !marking_)
+  absl::MutexLock lock(mutex_);
+  ABSL_CHECK(!marking_ && sweeping_heap != this)
       << "a collection was asked for by a destructor or by a Trace: neither "
          "may collect";
-  for (TypeSpace& space : spaces_) {
-    size_t kept = space.cursor;
-    for (; space.cursor < space.blocks.size(); ++space.cursor) {
-      BlockDescriptor* block = space.blocks[space.cursor];
-      if (Sweep(*block) == 0) {
-        cage_->FreeBlock(block);
-      } else {
-        space.blocks[kept++] = block;
-        space.returned.push_back(block);
-      }
-    }
-    space.blocks.resize(kept);
-    space.cursor = kept;
+  while (SweepAny()) {
   }
+  const auto nobody_sweeps = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return being_swept_ == 0;
+  };
+  mutex_.Await(absl::Condition(&nobody_sweeps));
 }
 
+// ---- the mark ----
+
 void ObjectHeap::BeginMark() {
-  ABSL_CHECK(!sweeping_ && !marking_);
-  for (const TypeSpace& space : spaces_) {
-    ABSL_CHECK_EQ(space.cursor, space.blocks.size())
+  absl::MutexLock lock(mutex_);
+  ABSL_CHECK(!marking_);
+  ABSL_CHECK_EQ(being_swept_, 0);
+  ForEachSpace([](const Space& space) {
+    ABSL_CHECK(space.unswept.empty())
         << "a mark begins before the sweep of the last one is finished";
-  }
+  });
   epoch_ = NextEpoch(epoch_);
   marking_ = true;
 }
 
 void ObjectHeap::FinishMark() {
+  absl::MutexLock lock(mutex_);
   marking_ = false;
-  for (TypeSpace& space : spaces_) {
-    space.cursor = 0;
+  const auto unsweep = [](Space& space) {
+    // The last to be swept, so the first to be used again, were used last.
+    space.unswept.swap(space.full);
+    Append(space.unswept, space.available);
+    space.current = nullptr;
     space.returned.clear();
+  };
+  unsweep(spans_);
+  for (Space& space : mixed_) unsweep(space);
+  for (Space& space : uniform_) unsweep(space);
+  sweep_cursor_ = 0;
+}
+
+// ---- allocation ----
+
+BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space) {
+  for (;;) {
+    for (auto* list : {&space.available, &space.unswept}) {
+      if (list->empty()) continue;
+      BlockDescriptor* block = list->back();
+      list->pop_back();
+      if (list == &space.available) return block;
+      if (Sweep(*block) < block->cell_count) return block;
+      space.full.push_back(block);
+      break;
+    }
+    if (space.available.empty() && space.unswept.empty()) return nullptr;
   }
 }
 
-std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const {
+void ObjectHeap::NoteFree() {
+  idle_bytes_ = std::min(idle_bytes_, cage_->free_resident_bytes());
+}
+
+absl::StatusOr<BlockDescriptor*> ObjectHeap::AcquireBlock(
+    const TypeInfo& type, TypeId id, BlockDescriptor* full) {
+  absl::MutexLock lock(mutex_);
+  CheckMayAllocate();
+  Space& space = UniformSpace(id);
+  if (full != nullptr) space.full.push_back(full);
+  if (BlockDescriptor* block = TakeWithRoom(space)) return block;
+  absl::StatusOr<BlockDescriptor*> block = cage_->AllocateUniform(type, epoch_);
+  NoteFree();
+  return block;
+}
+
+void ObjectHeap::ReturnBlock(BlockDescriptor* block, TypeId id) {
+  absl::MutexLock lock(mutex_);
+  UniformSpace(id).available.push_back(block);
+}
+
+absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
+                                                    size_t most) {
+  absl::MutexLock lock(mutex_);
+  CheckMayAllocate();
+  Space& space = mixed_[size_class];
+  MixedCells found;
+  if (!space.returned.empty()) {
+    found = space.returned.back();
+    space.returned.pop_back();
+  }
+  while (found.block == nullptr) {
+    if (space.current != nullptr) {
+      const CellRun run = NextFreeRun(*space.current, space.cursor);
+      if (run.first < run.last) {
+        found = {space.current,
+                 {run.first, std::min(run.last, run.first + most)}};
+        space.cursor = found.cells.last;
+        break;
+      }
+      space.current = nullptr;
+    }
+    BlockDescriptor* block = TakeWithRoom(space);
+    // The lock was released: somebody else may have found a block.
+    if (space.current != nullptr) {
+      if (block != nullptr) space.available.push_back(block);
+      continue;
+    }
+    if (block == nullptr) {
+      absl::StatusOr<BlockDescriptor*> taken =
+          cage_->AllocateMixed(SizeClassOf(size_class), epoch_);
+      if (!taken.ok()) return taken.status();
+      NoteFree();
+      block = *taken;
+    }
+    space.full.push_back(block);
+    space.current = block;
+    space.cursor = 0;
+  }
+  ABSL_DCHECK_EQ(found.block->swept_epoch, epoch_);  // I-3
+  const CellRun run = found.cells;
+  if (run.last - run.first > most) {
+    found.cells.last = run.first + most;
+    space.returned.push_back({found.block, {found.cells.last, run.last}});
+  }
+  SetAllocBits(*found.block, found.cells);
+  std::memset(found.block->marks + found.cells.first, 0,
+              found.cells.last - found.cells.first);
+  return found;
+}
+
+void ObjectHeap::ReturnCells(size_t size_class, MixedCells cells) {
+  if (cells.cells.first == cells.cells.last) return;
+  absl::MutexLock lock(mutex_);
+  ClearAllocBits(*cells.block, cells.cells);
+  mixed_[size_class].returned.push_back(cells);
+}
+
+absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
+                                               size_t size) {
+  absl::MutexLock lock(mutex_);
+  CheckMayAllocate();
+  absl::StatusOr<BlockDescriptor*> block =
+      cage_->AllocateSpan(type, size, epoch_);
+  if (!block.ok()) return block.status();
+  NoteFree();
+  SetAllocBits(**block, {0, 1});
+  (*block)->marks[0] = 0;
+  spans_.full.push_back(*block);
+  Count({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
+  return Cage::StartOf(*block);
+}
+
+void ObjectHeap::Abandon(void* cell) {
+  BlockDescriptor& block = *Cage::DescriptorOf(cell);
+  const size_t index =
+      block.CellIndex(block.OffsetInRun(Cage::OffsetInBlock(cell)));
+  PoisonFreed(cell, block.cell_size);
+  Count({.objects = -1, .bytes = -static_cast<int64_t>(block.cell_size)});
+  ClearAllocBits(block, {index, index + 1});
+}
+
+// ---- memory ----
+
+void ObjectHeap::ReleaseFreeMemory(size_t bytes) {
+  for (size_t released = 0; released < bytes;) {
+    std::optional<BlockRun> run;
+    {
+      absl::MutexLock lock(mutex_);
+      cage_->ReleaseSideRecords();
+      run = cage_->TakeResident();
+    }
+    if (!run.has_value()) return;
+    UnlockedCage().DecommitBlocks(*run);
+    released += run->count * kBlockSize;
+    absl::MutexLock lock(mutex_);
+    cage_->ReturnDecommitted(*run);
+    NoteFree();
+  }
+}
+
+size_t ObjectHeap::free_resident_bytes() const {
+  absl::MutexLock lock(mutex_);
+  return cage_->free_resident_bytes();
+}
+
+size_t ObjectHeap::TakeIdleBytes() {
+  absl::MutexLock lock(mutex_);
+  return std::exchange(idle_bytes_, cage_->free_resident_bytes());
+}
+
+void ObjectHeap::AdjustExternalBytes(int64_t delta) {
+  absl::MutexLock lock(mutex_);
+  cage_->AdjustExternalBytes(delta);
+  NoteFree();
+}
+
+size_t ObjectHeap::bytes_in_use() const {
+  absl::MutexLock lock(mutex_);
+  return cage_->bytes_in_use();
+}
+
+size_t ObjectHeap::bytes_committed() const {
+  absl::MutexLock lock(mutex_);
+  return cage_->bytes_committed();
+}
+
+int64_t ObjectHeap::external_bytes() const {
+  absl::MutexLock lock(mutex_);
+  return cage_->external_bytes();
+}
+
+// ---- looking at it ----
+
+std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const BlockDescriptor* block = cage_->FindBlock(word);
   if (block == nullptr) return std::nullopt;
-  const size_t index =
-      block->CellIndex(Cage::OffsetInBlock(reinterpret_cast<void*>(word)));
+  const size_t index = block->CellIndex(
+      block->OffsetInRun(Cage::OffsetInBlock(reinterpret_cast<void*>(word))));
   if (index >= block->cell_count || !block->IsAllocated(index)) {
     return std::nullopt;
   }
-  return ObjectRef{Cage::StartOf(block) + index * block->cell_size,
-                   block->type};
+  return ObjectIn(*block, index);
 }
 
-void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const {
-  for (const TypeSpace& space : spaces_) {
-    for (const BlockDescriptor* block : space.blocks) {
-      for (size_t index = 0; index < block->cell_count; ++index) {
-        if (!block->IsAllocated(index)) continue;
-        visit({Cage::StartOf(block) + index * block->cell_size, block->type});
+void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  ForEachSpace([&visit](const Space& space) {
+    for (const auto* list : {&space.unswept, &space.available, &space.full}) {
+      for (const BlockDescriptor* block : *list) {
+        for (size_t index = 0; index < block->cell_count; ++index) {
+          if (block->IsAllocated(index)) visit(ObjectIn(*block, index));
+        }
       }
     }
-  }
+  });
+}
+
+void ObjectHeap::CheckInvariants() const {
+  absl::MutexLock lock(mutex_);
+  cage_->CheckInvariants();
+  ABSL_CHECK_EQ(being_swept_, 0);
+  absl::flat_hash_set<const BlockDescriptor*> seen;
+  size_t bytes = 0;
+  const bool marking = marking_;
+  const auto check_space = [&, marking](const Space& space, BlockKind kind) {
+    for (const auto* list : {&space.unswept, &space.available, &space.full}) {
+      for (const BlockDescriptor* block : *list) {
+        ABSL_CHECK(seen.insert(block).second) << "a block is in two lists";
+        ABSL_CHECK(block->kind == kind);
+        bytes += block->run_bytes();
+        if (marking || list == &space.unswept) continue;
+        ABSL_CHECK_EQ(block->swept_epoch, epoch_) << "I-3";
+      }
+    }
+    for (const MixedCells& cells : space.returned) {
+      ABSL_CHECK(seen.contains(cells.block));
+      for (size_t i = cells.cells.first; i < cells.cells.last; ++i) {
+        ABSL_CHECK(!cells.block->IsAllocated(i)) << "I-2";
+      }
+    }
+  };
+  check_space(spans_, BlockKind::kSpan);
+  for (const Space& space : mixed_) check_space(space, BlockKind::kMixed);
+  for (const Space& space : uniform_) check_space(space, BlockKind::kUniform);
+  ABSL_CHECK_EQ(bytes, cage_->bytes_in_use()) << "a block is in no list";
 }
 
 }  // namespace bibop

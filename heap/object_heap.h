@@ -1,47 +1,58 @@
-// All objects of one heap: the blocks of each type, the epoch of the last mark,
-// and which blocks are still to be swept for it.
+// All objects of one heap: the blocks of each type and size class, the epoch of
+// the last mark, and which blocks are still to be swept for it.
 //
 // It hands swept blocks to LocalAllocators, which allocate in them. It knows
-// neither roots nor threads, and does not decide when a collection runs: its
-// owner calls, in this order and with no allocation in between,
+// neither roots nor threads' states, and does not decide when a collection
+// runs: its owner calls, in this order and with no allocation in between,
 //
 //   FinishSweep, retire every LocalAllocator, BeginMark,
-//   set mark bytes to epoch(), FinishMark.
+//   BlockDescriptor::Mark with epoch() for what lives, FinishMark.
 //
-// After FinishMark no block is swept. Each is when its type next needs room, or
-// by FinishSweep.
+// After FinishMark no block is swept. Each is when its type or class next needs
+// room, or by SweepSome, or by FinishSweep. Sweeping runs destructors, on the
+// thread that calls; they may neither allocate nor collect.
 //
-// Thread-compatible: callers serialize.
+// Any thread may call any function at any time, but for the cycle's, and those
+// that look at objects: they say when. The lock is never held while a
+// destructor runs.
 //
 // Invariants:
 // - I-1: the alloc bit of every live object is set.
 // - I-2: a cell is handed out only if its alloc bit is clear.
 // - I-3: a block is allocated into only after it was swept for the last
-// finished
-//   mark: AcquireBlock returns no other.
+//   finished mark: neither AcquireBlock nor AcquireCells returns another.
+// - Every block in use is in exactly one list of one space, or an allocator's,
+//   or being swept.
 
 #ifndef BIBOP_HEAP_OBJECT_HEAP_H_
 #define BIBOP_HEAP_OBJECT_HEAP_H_
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
 
-// An object in a heap.
+// An object in a heap, and the bytes that are its own: those of its cell.
 struct ObjectRef {
   std::byte* start;
   const TypeInfo* type;
+  size_t size;
 };
 
 // Counts of what was allocated. An allocator tells the heap when a region is
@@ -51,10 +62,17 @@ struct AllocationCounts {
   int64_t bytes = 0;
 };
 
+// Cells of a mixed block that were handed out.
+struct MixedCells {
+  BlockDescriptor* block = nullptr;  // the first of its run
+  CellRun cells = {0, 0};
+};
+
 class ObjectHeap {
  public:
-  // Makes an empty heap whose blocks take at most `max_bytes` bytes. Returns
-  // ResourceExhausted where the system refuses the address space.
+  // Makes an empty heap whose blocks and external bytes take at most
+  // `max_bytes` bytes. Returns ResourceExhausted where the system refuses the
+  // address space.
   static absl::StatusOr<std::unique_ptr<ObjectHeap>> Create(size_t max_bytes);
 
   ObjectHeap(const ObjectHeap&) = delete;
@@ -62,30 +80,53 @@ class ObjectHeap {
 
   // Destroys every object.
   //
-  // REQUIRES: every LocalAllocator has retired.
+  // REQUIRES: every LocalAllocator has retired; no other call runs.
   ~ObjectHeap();
 
   // ---- allocation, for LocalAllocator ----
+  //
+  // Each returns ResourceExhausted when there is no room and no more memory may
+  // be taken, and may run destructors. Each aborts when a destructor or a Trace
+  // calls it: neither may allocate.
 
   // Returns a block of `type`, swept, which may have free cells; from now on it
-  // is the caller's, until it calls ReturnBlock. Called again until a block has
-  // room, it comes to an end: it returns ResourceExhausted when there is none
-  // and no more memory may be taken.
+  // is the caller's, until it calls ReturnBlock or passes it as `full`: a block
+  // of the same type without room, or null, that is taken back first. Called
+  // again until a block has room, it comes to an end.
   //
-  // May run destructors. Aborts when a destructor that it runs calls it: the
-  // destructor of a garbage-collected object may not allocate.
-  //
-  // REQUIRES: type.cell_size <= kBlockSize.
-  absl::StatusOr<BlockDescriptor*> AcquireBlock(const TypeInfo& type,
-                                                TypeId id);
+  // REQUIRES: type.cell_size <= kMaxSmallSize.
+  absl::StatusOr<BlockDescriptor*> AcquireBlock(const TypeInfo& type, TypeId id,
+                                                BlockDescriptor* full)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Takes back a block, which may have free cells.
-  void ReturnBlock(BlockDescriptor* block);
+  void ReturnBlock(BlockDescriptor* block, TypeId id)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Returns at least one and at most `most` free cells of a size class, their
+  // alloc bits set and their mark bytes 0. From now on they are the caller's,
+  // until they hold objects or it calls ReturnCells.
+  absl::StatusOr<MixedCells> AcquireCells(size_t size_class, size_t most)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Takes back cells that hold no object.
+  void ReturnCells(size_t size_class, MixedCells cells)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Returns a place for an object of `size` bytes in a span of its own.
+  //
+  // REQUIRES: size > kMaxMediumSize.
+  absl::StatusOr<void*> AllocateSpan(const TypeInfo& type, size_t size)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Takes back a cell that was just allocated, when constructing the object
+  // failed. No destructor will run for it.
+  void Abandon(void* cell);
 
   // Adds to (or, with negative counts, takes from) what was allocated.
   void Count(AllocationCounts counts) {
-    allocated_.objects += counts.objects;
-    allocated_.bytes += counts.bytes;
+    allocated_objects_.fetch_add(counts.objects, std::memory_order_relaxed);
+    allocated_bytes_.fetch_add(counts.bytes, std::memory_order_relaxed);
   }
 
   // ---- the cycle, for the heap's owner ----
@@ -93,27 +134,52 @@ class ObjectHeap {
   // The number of the last mark, or of the one that runs.
   Epoch epoch() const { return epoch_; }
 
-  // Sweeps every block that the last mark left unswept; gives empty blocks back
-  // to the cage. May run destructors. Aborts if called by one of them.
-  void FinishSweep();
+  // Sweeps up to `most` blocks that the last mark left unswept, and gives empty
+  // ones back to the cage. Returns whether more are left.
+  bool SweepSome(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Sweeps all of them, and waits until no other thread sweeps any. Aborts if
+  // called by a destructor.
+  void FinishSweep() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Begins a new epoch: no object is marked any more.
   //
   // REQUIRES: FinishSweep was called, and every LocalAllocator has retired
   // since.
-  void BeginMark();
+  void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Ends the mark: objects without the mark of this epoch are dead.
-  void FinishMark();
+  void FinishMark() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- memory ----
+
+  // Gives the memory of free blocks back to the operating system, up to `bytes`
+  // bytes and as little more as there is in a piece. Blocks are freed by
+  // sweeping.
+  void ReleaseFreeMemory(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The bytes of free blocks that were not given back.
+  size_t free_resident_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The least that free_resident_bytes() was since the last call to this: what
+  // nobody needed in the meantime.
+  size_t TakeIdleBytes() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Says that objects own `delta` more bytes of memory outside of the heap, or
+  // fewer. They count against the limit.
+  void AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- looking at it, between BeginMark and FinishMark or when nobody
-  // allocates ----
+  // allocates or sweeps ----
 
   // Whether `address` lies in this heap's address space.
-  bool Contains(const void* address) const { return cage_->Contains(address); }
+  bool Contains(const void* address) const {
+    return UnlockedCage().Contains(address);
+  }
 
-  // The object that `word`, any number, points into; nothing if it points at no
-  // object. Exact once every LocalAllocator has retired.
+  // The object that `word`, any number, points at or into; nothing if it points
+  // at no object. Takes the same time however large the heap and the object
+  // are. Exact once every LocalAllocator has retired.
   std::optional<ObjectRef> FindObject(uintptr_t word) const;
 
   // Calls `visit` for each object, dead ones that were not yet swept included.
@@ -121,39 +187,95 @@ class ObjectHeap {
   // REQUIRES: every LocalAllocator has retired; `visit` does not allocate.
   void ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const;
 
+  // Aborts if an invariant does not hold.
+  //
+  // REQUIRES: every LocalAllocator has retired.
+  void CheckInvariants() const;
+
+  // ---- figures, which any thread may ask for ----
+
   // What was allocated since the heap was made, without the regions that
   // allocators are allocating in now.
-  AllocationCounts allocated() const { return allocated_; }
+  AllocationCounts allocated() const {
+    return {allocated_objects_.load(std::memory_order_relaxed),
+            allocated_bytes_.load(std::memory_order_relaxed)};
+  }
   // The objects that were swept so far.
-  int64_t freed_objects() const { return freed_objects_; }
+  int64_t freed_objects() const {
+    return freed_objects_.load(std::memory_order_relaxed);
+  }
   // The bytes of the blocks in use.
-  size_t bytes_in_use() const { return cage_->bytes_in_use(); }
-  // The bytes that were taken from the operating system, tables included.
-  size_t bytes_committed() const { return cage_->bytes_committed(); }
+  size_t bytes_in_use() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The bytes that may be read and written, tables included.
+  size_t bytes_committed() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // What AdjustExternalBytes was told, summed.
+  int64_t external_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  // The blocks of one type.
-  struct TypeSpace {
-    // Those before `cursor` were considered for allocation since the last mark.
-    std::vector<BlockDescriptor*> blocks;
+  // The blocks of one type, or of one size class, or the spans.
+  struct Space {
+    // Not swept since the last mark.
+    std::vector<BlockDescriptor*> unswept;
+    // Swept, nobody's, and with room perhaps.
+    std::vector<BlockDescriptor*> available;
+    // Swept, nobody's, and without room.
+    std::vector<BlockDescriptor*> full;
+
+    // A mixed space's block from which cells are being handed out, also in
+    // `full`, and the first cell that was not yet looked at.
+    BlockDescriptor* current = nullptr;
     size_t cursor = 0;
-    // Blocks before `cursor` that nobody allocates in and that may have room:
-    // allocators gave them back, or FinishSweep swept them.
-    std::vector<BlockDescriptor*> returned;
+    // Cells that were handed out and returned.
+    std::vector<MixedCells> returned;
   };
 
   explicit ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {}
 
-  // Sweeps a block for the last mark and returns the number of live objects.
-  size_t Sweep(BlockDescriptor& block);
+  // The cage for what it says any thread may call.
+  const Cage& UnlockedCage() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return *cage_;
+  }
+  // Aborts in a destructor or a Trace.
+  void CheckMayAllocate() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  Space& UniformSpace(TypeId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  std::unique_ptr<Cage> cage_;
-  std::vector<TypeSpace> spaces_;  // by TypeId
+  // Returns a swept block of the space that may have room, or null when all are
+  // full. Releases the lock while it sweeps.
+  BlockDescriptor* TakeWithRoom(Space& space)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sweeps a block that was taken out of its space's list, without the lock,
+  // and returns the number of live objects.
+  size_t Sweep(BlockDescriptor& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sweeps a block of the space, if one is unswept.
+  bool SweepOne(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sweeps a block of any space; returns whether there was one.
+  bool SweepAny() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Notes that free blocks may have become fewer.
+  void NoteFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  template <class F>
+  void ForEachSpace(F visit) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  const std::unique_ptr<Cage> cage_ ABSL_PT_GUARDED_BY(mutex_);
+  mutable absl::Mutex mutex_;
+  // By TypeId; a deque, for spaces are referred to while the lock is released.
+  std::deque<Space> uniform_ ABSL_GUARDED_BY(mutex_);
+  std::array<Space, kNumSizeClasses> mixed_ ABSL_GUARDED_BY(mutex_);
+  Space spans_ ABSL_GUARDED_BY(mutex_);
+  // Blocks that some thread is sweeping now.
+  int being_swept_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Spaces before this have no unswept block: spans, classes, types.
+  size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool marking_ ABSL_GUARDED_BY(mutex_) = false;
+  // Written by BeginMark, when nobody allocates or sweeps; read by those who
+  // do, and by the marker.
   Epoch epoch_ = 1;
-  bool marking_ = false;
-  bool sweeping_ = false;
-  AllocationCounts allocated_;
-  int64_t freed_objects_ = 0;
+  // Sums, which order nothing: relaxed, written by every allocating or sweeping
+  // thread, read by any.
+  std::atomic<int64_t> allocated_objects_ = 0;
+  std::atomic<int64_t> allocated_bytes_ = 0;
+  std::atomic<int64_t> freed_objects_ = 0;
 };
 
 }  // namespace bibop

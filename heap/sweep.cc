@@ -1,5 +1,6 @@
 #include "bibop/heap/sweep.h"
 
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -36,41 +37,54 @@ static_assert(std::endian::native == std::endian::little,
 // Ends the lives of the objects in the cells whose bits are set in `dead`, of
 // the 64 that begin with number `first`.
 void Destroy(const BlockDescriptor& block, size_t first, uint64_t dead) {
-  const TypeInfo::DestroyFn destroy = block.type->destroy;
-  if (destroy == nullptr && !kPoisonsFreedMemory) return;
   std::byte* start = Cage::StartOf(&block);
   for (; dead != 0; dead &= dead - 1) {
     const size_t index = first + std::countr_zero(dead);
     std::byte* cell = start + index * block.cell_size;
+    const TypeInfo::DestroyFn destroy = block.TypeOfCell(index)->destroy;
     if (destroy != nullptr) destroy(cell);
     PoisonFreed(cell, block.cell_size);
   }
+}
+
+// Whether nothing has to be done for a dead object.
+bool DiesUnseen(const BlockDescriptor& block) {
+  return !kPoisonsFreedMemory && block.type != nullptr &&
+         block.type->destroy == nullptr;
 }
 
 }  // namespace
 
 SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
   SweepResult result = {0, 0};
+  const bool any_live = block.marked_epoch == epoch;
+  const bool unseen = DiesUnseen(block);
   for (size_t word = 0; word < block.alloc_words(); ++word) {
-    const uint64_t allocated = block.alloc_bits[word];
-    const uint64_t live = allocated & LiveBits(block.marks + 64 * word, epoch);
+    const uint64_t allocated =
+        std::atomic_ref(block.alloc_bits[word]).load(std::memory_order_acquire);
+    const uint64_t live =
+        any_live ? allocated & LiveBits(block.marks + 64 * word, epoch) : 0;
     const uint64_t dead = allocated & ~live;
     result.live_objects += std::popcount(live);
     result.freed_objects += std::popcount(dead);
     if (dead == 0) continue;
-    // First, so that an object is gone for everyone when its destructor runs.
-    block.alloc_bits[word] = live;
-    Destroy(block, 64 * word, dead);
+    // Before the destructors, so that an object is gone for everyone when its
+    // destructor runs. Atomic, for the constructor of an object in another
+    // cell may throw at the same time, which clears its bit.
+    std::atomic_ref(block.alloc_bits[word])
+        .fetch_and(~dead, std::memory_order_relaxed);
+    if (!unseen) Destroy(block, 64 * word, dead);
   }
   block.swept_epoch = epoch;
   return result;
 }
 
 void DestroyBlock(BlockDescriptor& block) {
+  const bool unseen = DiesUnseen(block);
   for (size_t word = 0; word < block.alloc_words(); ++word) {
     const uint64_t dead = block.alloc_bits[word];
     block.alloc_bits[word] = 0;
-    Destroy(block, 64 * word, dead);
+    if (!unseen) Destroy(block, 64 * word, dead);
   }
 }
 

@@ -37,17 +37,19 @@ inline Marker::Candidate Marker::Prefetch(const void* object) const {
         << ", where there is no object: it was dropped too early (is a Member "
            "missing from a Trace?) or never was one";
   }
-  const BlockDescriptor* block = Cage::DescriptorOf(object);
-  const size_t index = block->CellIndex(Cage::OffsetInBlock(object));
-  const void* cell = Cage::StartOf(block) + index * block->cell_size;
+  BlockDescriptor* block = Cage::DescriptorOf(object);
+  const size_t offset = block->OffsetInRun(Cage::OffsetInBlock(object));
+  const size_t index = block->CellIndex(offset);
+  const void* cell =
+      static_cast<const std::byte*>(object) - offset + index * block->cell_size;
   absl::PrefetchToLocalCache(block->marks + index);
   absl::PrefetchToLocalCache(cell);
-  return {block, block->marks + index, cell};
+  return {block, index, cell};
 }
 
 inline bool Marker::Mark(const Candidate& candidate) {
-  if (*candidate.mark == epoch_) return false;
-  *candidate.mark = epoch_;
+  if (candidate.block->marks[candidate.index] == epoch_) return false;
+  candidate.block->Mark(candidate.index, epoch_);
   ++counts_.objects;
   counts_.bytes += candidate.block->cell_size;
   return true;
@@ -57,7 +59,9 @@ void Marker::VisitRootInConstruction(const void* object) {
   const Candidate candidate = Prefetch(object);
   if (!Mark(candidate)) return;
   const auto* start = static_cast<const std::byte*>(candidate.cell);
-  const size_t words = candidate.block->type->size / sizeof(uintptr_t);
+  // An object with Members is aligned; the cell's end may be part of no word.
+  const size_t words = candidate.block->cell_size / sizeof(uintptr_t);
+  if (reinterpret_cast<uintptr_t>(start) % sizeof(uintptr_t) != 0) return;
   for (size_t i = 0; i < words; ++i) {
     const std::optional<ObjectRef> found =
         heap_.FindObject(ReadWord(start + i * sizeof(uintptr_t)));
@@ -82,9 +86,8 @@ void Marker::Drain() {
     head = (head + 1) % kQueueSize;
     --size;
     if (!Mark(candidate)) continue;
-    if (const TypeInfo::TraceFn trace = candidate.block->type->trace) {
-      trace(candidate.cell, visitor_);
-    }
+    const TypeInfo* type = candidate.block->TypeOfCell(candidate.index);
+    if (type->trace != nullptr) type->trace(candidate.cell, visitor_);
   }
 }
 

@@ -73,8 +73,8 @@ class Marker final : public RootVisitor {
 
   // A pointer whose mark byte and object are on their way into the cache.
   struct Candidate {
-    const BlockDescriptor* block;
-    uint8_t* mark;
+    BlockDescriptor* block;
+    size_t index;
     const void* cell;
   };
 

@@ -46,7 +46,9 @@ class MarkerTest : public ::testing::Test {
   template <class T>
   T* New() {
     void* cell = allocator_.TryAllocate<T>();
-    if (cell == nullptr) cell = allocator_.AllocateSlow(kTypeInfo<T>).value();
+    if (cell == nullptr) {
+      cell = allocator_.AllocateSlow(kTypeInfo<T>, kTypeId<T>, sizeof(T)).value();
+    }
     return new (cell) T();
   }
 
@@ -67,7 +69,8 @@ class MarkerTest : public ::testing::Test {
 
   bool IsMarked(const void* object) {
     const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return block->marks[block->CellIndex(Cage::OffsetInBlock(object))] ==
+    return block->marks[block->CellIndex(
+               block->OffsetInRun(Cage::OffsetInBlock(object)))] ==
            heap_->epoch();
   }
 

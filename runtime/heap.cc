@@ -1,6 +1,7 @@
 #include "bibop/runtime/heap.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/mutator.h"
 
 namespace bibop {
@@ -25,13 +27,19 @@ absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
       ObjectHeap::Create(options.max_bytes);
   if (!objects.ok()) return objects.status();
-  return absl::WrapUnique(new Heap(std::move(options), *std::move(objects)));
+  absl::StatusOr<std::unique_ptr<MemoryKeeper>> keeper =
+      MemoryKeeper::Start(**objects, options.decommit_half_life);
+  if (!keeper.ok()) return keeper.status();
+  return absl::WrapUnique(
+      new Heap(std::move(options), *std::move(objects), *std::move(keeper)));
 }
 
-Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects)
+Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
+           std::unique_ptr<MemoryKeeper> keeper)
     : options_(std::move(options)),
       objects_(std::move(objects)),
-      cycle_(*objects_) {
+      cycle_(*objects_),
+      keeper_(std::move(keeper)) {
   SetBudget(0);
 }
 
@@ -75,11 +83,20 @@ Mutator* Heap::CurrentMutator() {
 }
 
 void Heap::SetBudget(int64_t live_bytes) {
-  const double grown =
-      static_cast<double>(live_bytes) * (options_.growth_factor - 1.0);
-  const auto budget = std::max(static_cast<int64_t>(grown),
-                               static_cast<int64_t>(options_.min_budget_bytes));
-  next_cycle_at_bytes_ = objects_->allocated().bytes + budget;
+  const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
+                                          (options_.growth_factor - 1.0));
+  const auto lowest = static_cast<int64_t>(options_.min_budget_bytes);
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  next_cycle_at_bytes_ =
+      AllocatedBytes() +
+      std::max({grown, lowest, std::min(8 * live_bytes, small)});
+}
+
+void Heap::AdjustExternalBytes(int64_t delta) {
+  objects_->AdjustExternalBytes(delta);
+  if (delta > 0) {
+    external_allocated_.fetch_add(delta, std::memory_order_relaxed);
+  }
 }
 
 void Heap::Collect() { Collect(CycleCause::kRequested); }
@@ -89,6 +106,7 @@ void Heap::Collect(CycleCause cause) {
       << "HeapOptions::on_cycle_end may neither allocate nor collect";
   const CycleStats cycle = cycle_.Run(CurrentMutator(), cause);
   SetBudget(cycle.live_bytes);
+  keeper_->Wake();
   stats_.cycles = cycle.cycle;
   stats_.live_objects = cycle.live_objects;
   stats_.live_bytes = cycle.live_bytes;
@@ -108,6 +126,9 @@ HeapStats Heap::stats() const {
   stats.freed_objects = objects_->freed_objects();
   stats.block_bytes = static_cast<int64_t>(objects_->bytes_in_use());
   stats.committed_bytes = static_cast<int64_t>(objects_->bytes_committed());
+  stats.free_resident_bytes =
+      static_cast<int64_t>(objects_->free_resident_bytes());
+  stats.external_bytes = objects_->external_bytes();
   return stats;
 }
 

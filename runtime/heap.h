@@ -14,6 +14,7 @@
 #ifndef BIBOP_RUNTIME_HEAP_H_
 #define BIBOP_RUNTIME_HEAP_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -25,6 +26,7 @@
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/memory_keeper.h"
 
 namespace bibop {
 
@@ -33,8 +35,8 @@ class Mutator;
 class Heap {
  public:
   // Makes an empty heap. Returns InvalidArgument if an option is out of its
-  // range, ResourceExhausted where the system refuses the address space. Any
-  // thread may call it.
+  // range, ResourceExhausted where the system refuses the address space or a
+  // thread. Any thread may call it.
   static absl::StatusOr<std::unique_ptr<Heap>> Create(HeapOptions options);
 
   Heap(const Heap&) = delete;
@@ -53,11 +55,18 @@ class Heap {
       ABSL_LOCKS_EXCLUDED(attach_mutex_);
 
   // Collects: every object that no handle reaches is dead afterwards.
-  // Destructors of dead objects run later, as memory is needed, or when the
-  // next collection begins. To be called by the attached thread, or by any
-  // if none is and none attaches meanwhile; aborts otherwise, and if called
-  // during a collection.
+  // Destructors of dead objects run later: on a background thread, as memory is
+  // needed, or when the next collection begins. To be called by the attached
+  // thread, or by any if none is and none attaches meanwhile; aborts otherwise,
+  // and if called during a collection.
   void Collect();
+
+  // Says that objects own `delta` more bytes of memory outside of the heap, or
+  // fewer: a buffer from malloc, a mapped file. They count against max_bytes
+  // and make collections due sooner, but never cause one here; where that is
+  // wanted use Mutator::AdjustExternalBytes. Any thread may call it,
+  // destructors too.
+  void AdjustExternalBytes(int64_t delta);
 
   // What happened so far. To be called by the attached thread, or by any if
   // none is.
@@ -66,12 +75,16 @@ class Heap {
  private:
   friend class Mutator;
 
-  Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects);
+  Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
+       std::unique_ptr<MemoryKeeper> keeper);
 
-  // Whether so much was allocated that a collection is due.
-  bool BudgetSpent() const {
-    return objects_->allocated().bytes >= next_cycle_at_bytes_;
+  // What was allocated since the heap was made, external bytes included.
+  int64_t AllocatedBytes() const {
+    return objects_->allocated().bytes +
+           external_allocated_.load(std::memory_order_relaxed);
   }
+  // Whether so much was allocated that a collection is due.
+  bool BudgetSpent() const { return AllocatedBytes() >= next_cycle_at_bytes_; }
   void Collect(CycleCause cause);
   void FinishSweep() { cycle_.FinishSweep(); }
   void SetBudget(int64_t live_bytes);
@@ -82,6 +95,9 @@ class Heap {
   const HeapOptions options_;
   const std::unique_ptr<ObjectHeap> objects_;
   CollectionCycle cycle_;
+  // The sum of all positive adjustments. Written by any thread, read by the
+  // attached one; orders nothing: relaxed.
+  std::atomic<int64_t> external_allocated_ = 0;
   // Threads may ask to be attached at any time. What else there is belongs to
   // the attached thread; the mutex hands it over from one to the next.
   absl::Mutex attach_mutex_;
@@ -91,6 +107,8 @@ class Heap {
   int64_t next_cycle_at_bytes_ = 0;
   bool reporting_ = false;
   HeapStats stats_;
+  // Last: its thread ends before what it uses does.
+  const std::unique_ptr<MemoryKeeper> keeper_;
 };
 
 }  // namespace bibop

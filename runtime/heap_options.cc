@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "bibop/heap/cage.h"
 
 namespace bibop {
@@ -26,7 +27,13 @@ absl::Status Validate(const HeapOptions& options) {
       InRange("max_bytes", options.max_bytes, kMinMaxBytes, Cage::kCapacity);
   status.Update(InRange("min_budget_bytes", options.min_budget_bytes,
                         kMinBudget, Cage::kCapacity));
+  status.Update(InRange("small_heap_bytes", options.small_heap_bytes,
+                        kMinBudget, Cage::kCapacity));
   status.Update(InRange("growth_factor", options.growth_factor, 1.1, 16.0));
+  if (options.decommit_half_life != absl::InfiniteDuration()) {
+    status.Update(InRange("decommit_half_life", options.decommit_half_life,
+                          absl::ZeroDuration(), absl::Hours(1)));
+  }
   return status;
 }
 

@@ -7,33 +7,55 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "bibop/heap/cage.h"
 #include "bibop/runtime/heap_stats.h"
 
 namespace bibop {
 
 struct HeapOptions {
-  // The most bytes that the blocks of the heap may take: 1 MiB (2^20) to
+  // The most bytes that the blocks of the heap and external bytes (see
+  // Heap::AdjustExternalBytes) may take together: 1 MiB (2^20) to
   // Cage::kCapacity, which is 7/8 of what --//:cage_size says. An allocation
   // that would need more runs a collection, and fails if that did not help.
   size_t max_bytes = Cage::kCapacity;
 
-  // The fewest bytes that are allocated between two collections, not counting
-  // the at most 32 KiB in each type's current block: 64 KiB to
-  // Cage::kCapacity. Smaller means a smaller heap and more collections. If it
-  // is more than the heap has room for, a collection runs when the heap is
-  // full.
-  size_t min_budget_bytes = size_t{32} << 20;
-
-  // How far the heap may grow between two collections, as a multiple of what
-  // was alive after the last: 1.1 to 16. With 2, as many bytes as were alive
-  // are allocated before the next collection, but at least min_budget_bytes.
+  // How many bytes are allocated between two collections, external bytes
+  // included, not counting the at most 32 KiB in each type's current block:
+  //
+  //   alive after the last collection   budget
+  //   little                            min_budget_bytes
+  //   more                              eight times as much as is alive
+  //   from small_heap_bytes / 8         small_heap_bytes
+  //   much                              alive * (growth_factor - 1)
+  //
+  // A program whose objects die young so allocates in memory that is still in
+  // its processor's cache; one with more alive has fewer collections, whose
+  // cost grows with what is alive. If the budget is more than the heap has room
+  // for, a collection runs when the heap is full.
+  //
+  // and min_budget_bytes where that is more. Both 64 KiB to Cage::kCapacity;
+  // the first is by default about a second-level cache.
+  size_t min_budget_bytes = size_t{1} << 20;
+  size_t small_heap_bytes = size_t{32} << 20;
+  // 1.1 to 16.
   double growth_factor = 2.0;
+
+  // How fast the memory of free blocks goes back to the operating system: half
+  // of what was not needed in such a time does. 0, which means at once, to
+  // 1 hour, or InfiniteDuration(), which means never unless max_bytes is near.
+  absl::Duration decommit_half_life = absl::Seconds(1);
 
   // Called after each collection, where set, on the thread that ran it. It may
   // neither allocate in the heap nor collect: a collection that it causes
   // aborts.
   std::function<void(const CycleStats&)> on_cycle_end = nullptr;
+
+  // Called, where set, when an allocation that cannot return a status fails
+  // even after a collection, on the allocating thread, with the reason. It may
+  // throw (std::bad_alloc, for example): the allocation then leaves nothing
+  // behind. If it returns, or is not set, the program aborts.
+  std::function<void(const absl::Status&)> on_out_of_memory = nullptr;
 };
 
 // Returns InvalidArgument, with the option's name and the accepted range, if an

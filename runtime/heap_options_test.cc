@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "bibop/heap/cage.h"
 #include "gtest/gtest.h"
 
@@ -29,8 +30,14 @@ TEST(HeapOptions, TheEndsOfEachRangeAreValid) {
   EXPECT_TRUE(Validate({.max_bytes = Cage::kCapacity}).ok());
   EXPECT_TRUE(Validate({.min_budget_bytes = 64 << 10}).ok());
   EXPECT_TRUE(Validate({.min_budget_bytes = Cage::kCapacity}).ok());
+  EXPECT_TRUE(Validate({.small_heap_bytes = 64 << 10}).ok());
+  EXPECT_TRUE(Validate({.small_heap_bytes = Cage::kCapacity}).ok());
   EXPECT_TRUE(Validate({.growth_factor = 1.1}).ok());
   EXPECT_TRUE(Validate({.growth_factor = 16}).ok());
+  for (absl::Duration half_life :
+       {absl::ZeroDuration(), absl::Hours(1), absl::InfiniteDuration()}) {
+    EXPECT_TRUE(Validate({.decommit_half_life = half_life}).ok());
+  }
 }
 
 TEST(HeapOptions, ARefusalNamesTheOptionAndItsRange) {
@@ -40,6 +47,11 @@ TEST(HeapOptions, ARefusalNamesTheOptionAndItsRange) {
   ExpectRefused({.max_bytes = std::numeric_limits<size_t>::max()}, "max_bytes",
                 "1048576 to");
   ExpectRefused({.min_budget_bytes = 0}, "min_budget_bytes", "65536 to");
+  ExpectRefused({.small_heap_bytes = 0}, "small_heap_bytes", "65536 to");
+  ExpectRefused({.decommit_half_life = -absl::Seconds(1)},
+                "decommit_half_life", "0 to 1h");
+  ExpectRefused({.decommit_half_life = absl::Hours(2)}, "decommit_half_life",
+                "0 to 1h");
   ExpectRefused({.growth_factor = 1.0}, "growth_factor", "1.1 to 16");
   ExpectRefused({.growth_factor = -2}, "growth_factor", "1.1 to 16");
   ExpectRefused({.growth_factor = 17}, "growth_factor", "1.1 to 16");

@@ -52,8 +52,12 @@ struct HeapStats {
   // The bytes of the blocks in use, free cells included.
   int64_t block_bytes = 0;
   // The bytes that may be read and written, tables included. What was never
-  // touched takes no memory.
+  // touched, or was given back, takes no memory.
   int64_t committed_bytes = 0;
+  // The bytes of blocks that are free and were not given back to the system.
+  int64_t free_resident_bytes = 0;
+  // What AdjustExternalBytes was told, summed.
+  int64_t external_bytes = 0;
   // The sum and the longest of all pauses.
   absl::Duration total_pause;
   absl::Duration max_pause;

@@ -1,10 +1,13 @@
 #include "bibop/runtime/mutator.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <utility>
 
 #include "absl/log/absl_check.h"
+#include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/heap/local_allocator.h"
@@ -27,21 +30,40 @@ Mutator::~Mutator() {
   heap_.Detach();
 }
 
-absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type) {
+void Mutator::CheckThread() const {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "an allocation by another thread than the attached one: mutators, "
          "scopes and handles belong to one thread";
+}
+
+void Mutator::AdjustExternalBytes(int64_t delta) {
+  CheckThread();
+  heap_.AdjustExternalBytes(delta);
+  if (delta > 0 && heap_.BudgetSpent()) {
+    heap_.Collect(CycleCause::kBudgetSpent);
+  }
+}
+
+absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
+                                            size_t size) {
+  CheckThread();
   if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
-  absl::StatusOr<void*> cell = allocator().AllocateSlow(type);
+  absl::StatusOr<void*> cell = allocator().AllocateSlow(type, id, size);
   if (!absl::IsResourceExhausted(cell.status())) [[likely]] {
     return cell;
   }
   heap_.Collect(CycleCause::kHeapFull);
-  cell = allocator().AllocateSlow(type);
+  cell = allocator().AllocateSlow(type, id, size);
   if (!absl::IsResourceExhausted(cell.status())) return cell;
   // The garbage may be in blocks of other types: sweeping frees those.
   heap_.FinishSweep();
-  return allocator().AllocateSlow(type);
+  return allocator().AllocateSlow(type, id, size);
+}
+
+void Mutator::OutOfMemory(const absl::Status& status) {
+  if (heap_.options_.on_out_of_memory) heap_.options_.on_out_of_memory(status);
+  ABSL_LOG(FATAL) << "allocation failed: " << status.message()
+                  << " (the Try functions return this as a status)";
 }
 
 namespace {

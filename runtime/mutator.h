@@ -7,10 +7,12 @@
 #define BIBOP_RUNTIME_MUTATOR_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <thread>
 
 #include "absl/base/attributes.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/local_allocator.h"
@@ -31,12 +33,22 @@ class Mutator final : public MutatorBase {
   // The attached thread.
   std::thread::id thread() const { return thread_; }
 
-  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type) override;
+  // As Heap::AdjustExternalBytes, but collects if so many bytes were allocated
+  // that a collection is due. To be called by the attached thread, where an
+  // allocation could be: not by a destructor or a Trace.
+  void AdjustExternalBytes(int64_t delta);
+
+  absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
+                                     size_t size) override;
+  // Calls HeapOptions::on_out_of_memory; aborts if that does not throw.
+  [[noreturn]] void OutOfMemory(const absl::Status& status) override;
 
  private:
   friend class Heap;
 
   Mutator(Heap& heap, LocalAllocator allocator);
+
+  void CheckThread() const;
 
   Heap& heap_;
   const std::thread::id thread_;

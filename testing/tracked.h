@@ -8,10 +8,12 @@
 #ifndef BIBOP_TESTING_TRACKED_H_
 #define BIBOP_TESTING_TRACKED_H_
 
+#include <atomic>
+
 namespace bibop::testing {
 
 // What became of the Tracked objects made with it. Must outlive them, and so
-// the heap. Not synchronized.
+// the heap. Any thread may use it.
 class Lifetimes {
  public:
   Lifetimes() = default;
@@ -26,18 +28,20 @@ class Lifetimes {
  private:
   friend class Tracked;
 
-  int born_ = 0;
-  int dead_ = 0;
+  // Sums; destructors run on any thread. Relaxed: a test that waits for a
+  // destructor waits for the collector, which orders.
+  std::atomic<int> born_ = 0;
+  std::atomic<int> dead_ = 0;
 };
 
 class Tracked {
  public:
   explicit Tracked(Lifetimes& lifetimes) : lifetimes_(lifetimes) {
-    ++lifetimes_.born_;
+    lifetimes_.born_.fetch_add(1, std::memory_order_relaxed);
   }
   Tracked(const Tracked&) = delete;
   Tracked& operator=(const Tracked&) = delete;
-  ~Tracked() { ++lifetimes_.dead_; }
+  ~Tracked() { lifetimes_.dead_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   Lifetimes& lifetimes_;

@@ -14,8 +14,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "bibop/base/resident_memory.h"
 #include "bibop/examples/pkgraph/graph.h"
-#include "bibop/examples/pkgraph/resident_memory.h"
 #include "bibop/gc.h"
 
 namespace bibop::pkgraph {

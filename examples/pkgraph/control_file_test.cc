@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "bibop/examples/pkgraph/resident_memory.h"
+#include "bibop/base/resident_memory.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

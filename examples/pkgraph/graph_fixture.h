@@ -42,6 +42,7 @@ class GraphFixture : public testing::Test {
   static std::unique_ptr<Heap> NewHeap() {
     HeapOptions options;
     options.min_budget_bytes = size_t{64} << 10;
+    options.small_heap_bytes = size_t{64} << 10;
     options.growth_factor = 1.1;
     return Heap::Create(options).value();
   }

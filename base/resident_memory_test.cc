@@ -1,4 +1,4 @@
-#include "bibop/examples/pkgraph/resident_memory.h"
+#include "bibop/base/resident_memory.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-namespace bibop::pkgraph {
+namespace bibop {
 namespace {
 
 TEST(ResidentMemoryTest, TouchedMemoryShowsInBothAndPeakStaysWhenItIsFreed) {
@@ -22,4 +22,4 @@ TEST(ResidentMemoryTest, TouchedMemoryShowsInBothAndPeakStaysWhenItIsFreed) {
 }
 
 }  // namespace
-}  // namespace bibop::pkgraph
+}  // namespace bibop

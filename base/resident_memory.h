@@ -2,12 +2,12 @@
 //
 // Any thread may call these.
 
-#ifndef BIBOP_EXAMPLES_PKGRAPH_RESIDENT_MEMORY_H_
-#define BIBOP_EXAMPLES_PKGRAPH_RESIDENT_MEMORY_H_
+#ifndef BIBOP_BASE_RESIDENT_MEMORY_H_
+#define BIBOP_BASE_RESIDENT_MEMORY_H_
 
 #include <cstdint>
 
-namespace bibop::pkgraph {
+namespace bibop {
 
 // The bytes resident now; 0 where /proc does not tell.
 int64_t ResidentBytes();
@@ -15,6 +15,6 @@ int64_t ResidentBytes();
 // The most bytes that have been resident at once since the process started.
 int64_t PeakResidentBytes();
 
-}  // namespace bibop::pkgraph
+}  // namespace bibop
 
-#endif  // BIBOP_EXAMPLES_PKGRAPH_RESIDENT_MEMORY_H_
+#endif  // BIBOP_BASE_RESIDENT_MEMORY_H_

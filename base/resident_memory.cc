@@ -1,4 +1,4 @@
-#include "bibop/examples/pkgraph/resident_memory.h"
+#include "bibop/base/resident_memory.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <fstream>
 
-namespace bibop::pkgraph {
+namespace bibop {
 
 int64_t ResidentBytes() {
   std::ifstream statm("/proc/self/statm");
@@ -26,4 +26,4 @@ int64_t PeakResidentBytes() {
 #endif
 }
 
-}  // namespace bibop::pkgraph
+}  // namespace bibop

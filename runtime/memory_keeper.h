@@ -1,0 +1,69 @@
+// MemoryKeeper: the background thread of a heap. It sweeps what collections
+// left unswept, and gives the memory of free blocks back to the operating
+// system.
+//
+// It wakes up some times in a half-life while there is something to do. What
+// was swept and not needed since it last woke up is idle; of that, it gives
+// back so much that half goes in each half-life. So a heap that allocates keeps
+// what it needs, and memory that nobody needs any more decays.
+//
+// The decay after jemalloc's, the low-water mark after tcmalloc's.
+//
+// Started and stopped by the heap's owner; Wake may be called by any thread.
+
+#ifndef BIBOP_RUNTIME_MEMORY_KEEPER_H_
+#define BIBOP_RUNTIME_MEMORY_KEEPER_H_
+
+#include <cstddef>
+#include <memory>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "bibop/heap/object_heap.h"
+
+namespace bibop {
+
+// How many of `idle` bytes are to be given back after `elapsed`.
+size_t DecayedBytes(size_t idle, absl::Duration elapsed,
+                    absl::Duration half_life);
+
+class MemoryKeeper {
+ public:
+  // Starts the thread. Returns ResourceExhausted where the system refuses one.
+  // `heap` must outlive this.
+  static absl::StatusOr<std::unique_ptr<MemoryKeeper>> Start(
+      ObjectHeap& heap, absl::Duration half_life);
+
+  MemoryKeeper(const MemoryKeeper&) = delete;
+  MemoryKeeper& operator=(const MemoryKeeper&) = delete;
+
+  // Stops the thread, after the block that it is sweeping.
+  ~MemoryKeeper();
+
+  // Says that blocks may have become free or wait to be swept.
+  void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  MemoryKeeper(ObjectHeap& heap, absl::Duration half_life);
+
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Sweeps and gives back; returns whether there is more to do later.
+  bool Tick(absl::Duration elapsed) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool stopping() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  ObjectHeap& heap_;
+  const absl::Duration half_life_;
+  // How often it wakes up.
+  const absl::Duration period_;
+  mutable absl::Mutex mutex_;
+  bool awake_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_MEMORY_KEEPER_H_
