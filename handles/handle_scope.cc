@@ -11,10 +11,11 @@
 
 namespace bibop::internal {
 
-void* AllocateSlow(MutatorBase& mutator, const TypeInfo& type, TypeId id) {
+CellAndSlot AllocateSlow(MutatorBase& mutator, const TypeInfo& type,
+                         TypeId id) {
   absl::StatusOr<void*> cell = mutator.AllocateSlow(type, id, type.size);
   if (!cell.ok()) mutator.OutOfMemory(cell.status());
-  return *cell;
+  return {*cell, mutator.handles().next()};
 }
 
 absl::StatusOr<void*> AllocateWithExtraBytes(MutatorBase& mutator,

@@ -37,9 +37,16 @@ namespace bibop {
 
 namespace internal {
 
+// A cell and the slot that is reserved for its object. Both come from the slow
+// path, in registers, so that the fast path need not read the slot again.
+struct CellAndSlot {
+  void* cell;
+  HandleSlot* slot;
+};
+
 // Returns a cell for an object of `type`, or tells the mutator that there is no
 // memory.
-void* AllocateSlow(MutatorBase& mutator, const TypeInfo& type, TypeId id);
+CellAndSlot AllocateSlow(MutatorBase& mutator, const TypeInfo& type, TypeId id);
 
 // Returns a cell for an object of `type` and bytes behind it.
 absl::StatusOr<void*> AllocateWithExtraBytes(MutatorBase& mutator,
@@ -90,11 +97,15 @@ class HandleScope {
     CheckInnermost();
     // Before there is a cell: it may throw std::bad_alloc.
     mutator_.handles().Reserve();
+    HandleSlot* slot = mutator_.handles().next();
     void* cell = mutator_.allocator().TryAllocate<T>();
     if (cell == nullptr) [[unlikely]] {
-      cell = internal::AllocateSlow(mutator_, kTypeInfo<T>, kTypeId<T>);
+      const internal::CellAndSlot slow =
+          internal::AllocateSlow(mutator_, kTypeInfo<T>, kTypeId<T>);
+      cell = slow.cell;
+      slot = slow.slot;
     }
-    return Construct<T>(cell, std::forward<Args>(args)...);
+    return Construct<T>(cell, slot, std::forward<Args>(args)...);
   }
 
   // As New, but returns ResourceExhausted if the heap stays full after a
@@ -111,7 +122,8 @@ class HandleScope {
       if (!slow.ok()) return slow.status();
       cell = *slow;
     }
-    return Construct<T>(cell, std::forward<Args>(args)...);
+    return Construct<T>(cell, mutator_.handles().next(),
+                        std::forward<Args>(args)...);
   }
 
   // As New and TryNew, with `extra_bytes` uninitialized bytes right behind the
@@ -127,7 +139,8 @@ class HandleScope {
     absl::StatusOr<void*> cell = internal::AllocateWithExtraBytes(
         mutator_, kTypeInfo<T>, kTypeId<T>, extra_bytes);
     if (!cell.ok()) mutator_.OutOfMemory(cell.status());
-    return Construct<T>(*cell, std::forward<Args>(args)...);
+    return Construct<T>(*cell, mutator_.handles().next(),
+                        std::forward<Args>(args)...);
   }
   template <class T, class... Args>
   absl::StatusOr<Handle<T>> TryNewWithExtraBytes(
@@ -137,7 +150,8 @@ class HandleScope {
     absl::StatusOr<void*> cell = internal::AllocateWithExtraBytes(
         mutator_, kTypeInfo<T>, kTypeId<T>, extra_bytes);
     if (!cell.ok()) return cell.status();
-    return Construct<T>(*cell, std::forward<Args>(args)...);
+    return Construct<T>(*cell, mutator_.handles().next(),
+                        std::forward<Args>(args)...);
   }
 
   // As New and TryNew, of an array of `size` Ts, which may be 0,
@@ -189,11 +203,10 @@ class HandleScope {
   // Takes cell and slot back if the constructor throws.
   class UnderConstruction {
    public:
-    UnderConstruction(MutatorBase& mutator, void* cell)
-        : mutator_(mutator),
-          cell_(cell),
-          slot_(mutator.handles().CreateReserved(SlotValue(cell) |
-                                                 kInConstruction)) {}
+    UnderConstruction(MutatorBase& mutator, void* cell, HandleSlot* slot)
+        : mutator_(mutator), cell_(cell), slot_(slot) {
+      mutator.handles().CreateReserved(slot, SlotValue(cell) | kInConstruction);
+    }
     UnderConstruction(const UnderConstruction&) = delete;
     UnderConstruction& operator=(const UnderConstruction&) = delete;
     ~UnderConstruction() {
@@ -215,8 +228,9 @@ class HandleScope {
   };
 
   template <class T, class... Args>
-  ABSL_ATTRIBUTE_ALWAYS_INLINE Handle<T> Construct(void* cell, Args&&... args) {
-    UnderConstruction guard(mutator_, cell);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE Handle<T> Construct(void* cell, HandleSlot* slot,
+                                                   Args&&... args) {
+    UnderConstruction guard(mutator_, cell, slot);
     T* object = ::new (cell) T(std::forward<Args>(args)...);
     guard.Done();
     return Handle<T>(object);

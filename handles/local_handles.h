@@ -68,19 +68,25 @@ class LocalHandles {
     }
   }
 
-  // Returns a new slot that holds `value`, in use until the innermost open
+  // The slot that is created next, once it was reserved.
+  HandleSlot* next() const { return next_; }
+
+  // Makes `slot` a slot in use that holds `value`, until the innermost open
   // scope closes.
   //
-  // REQUIRES: Reserve was called, and no slot was created in its scope since.
-  HandleSlot* CreateReserved(HandleSlot value) {
-    *next_ = value;
-    return next_++;
+  // REQUIRES: slot is next(); Reserve was called, and no slot was created in its
+  // scope since.
+  void CreateReserved(HandleSlot* slot, HandleSlot value) {
+    *slot = value;
+    next_ = slot + 1;
   }
 
-  // Both. Aborts under a seal.
+  // Reserves and creates a slot that holds `value`. Aborts under a seal.
   ABSL_ATTRIBUTE_ALWAYS_INLINE HandleSlot* Create(HandleSlot value) {
     Reserve();
-    return CreateReserved(value);
+    HandleSlot* slot = next_;
+    CreateReserved(slot, value);
+    return slot;
   }
 
   // Takes back the slot that was created last, or else empties it.

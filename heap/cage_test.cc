@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -10,7 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/build_config.h"
+#include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
+#include "bibop/heap/free_runs.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "gtest/gtest.h"
 
@@ -22,6 +26,11 @@ struct Sized {
   std::byte bytes[size];
 };
 
+using Bytes = Sized<1>;
+
+// A class of cells that come from several blocks.
+const SizeClass& ManyBlocks() { return SizeClassOf(FindSizeClass(45000, 8)); }
+
 class CageTest : public ::testing::Test {
  protected:
   explicit CageTest(size_t max_bytes = Cage::kCapacity)
@@ -29,8 +38,14 @@ class CageTest : public ::testing::Test {
 
   template <size_t size>
   BlockDescriptor* Allocate() {
-    return cage_->AllocateBlock(kTypeInfo<Sized<size>>, kTypeId<Sized<size>>, 1)
+    return cage_->AllocateUniform(kTypeInfo<Sized<size>>, 1).value();
+  }
+  BlockDescriptor* AllocateSpan(size_t blocks) {
+    return cage_->AllocateSpan(kTypeInfo<Bytes>, blocks * kBlockSize, 1)
         .value();
+  }
+  absl::StatusCode TrySpan(size_t size) {
+    return cage_->AllocateSpan(kTypeInfo<Bytes>, size, 1).status().code();
   }
 
   std::unique_ptr<Cage> cage_;
@@ -51,18 +66,41 @@ TEST_F(CageTest, EveryAddressOfABlockFindsItsDescriptor) {
   }
 }
 
+TEST_F(CageTest, EveryBlockOfARunFindsTheFirst) {
+  ASSERT_GT(ManyBlocks().blocks, 1);
+  BlockDescriptor* mixed = cage_->AllocateMixed(ManyBlocks(), 1).value();
+  BlockDescriptor* span = AllocateSpan(11);
+  EXPECT_EQ(mixed->run_blocks, ManyBlocks().blocks);
+  EXPECT_EQ(span->run_blocks, 11u);
+  for (BlockDescriptor* first : {mixed, span}) {
+    for (size_t i = 0; i < first->run_blocks; ++i) {
+      std::byte* inside = Cage::StartOf(first) + i * kBlockSize + 17;
+      BlockDescriptor* block = Cage::DescriptorOf(inside);
+      EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(inside)), block);
+      EXPECT_EQ(block->first(), first);
+      EXPECT_EQ(block->OffsetInRun(Cage::OffsetInBlock(inside)),
+                i * kBlockSize + 17);
+      EXPECT_EQ(block->marks, first->marks);
+      EXPECT_EQ(block->alloc_bits, first->alloc_bits);
+    }
+  }
+  cage_->CheckInvariants();
+}
+
 TEST_F(CageTest, WordsThatPointIntoNoBlockFindNone) {
-  BlockDescriptor* block = Allocate<48>();
+  BlockDescriptor* block = AllocateSpan(9);
   std::byte* start = Cage::StartOf(block);
+  std::byte* end = start + 9 * kBlockSize;
   int on_stack = 0;
   EXPECT_EQ(cage_->FindBlock(0), nullptr);
   EXPECT_EQ(cage_->FindBlock(~uintptr_t{0}), nullptr);
   EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(&on_stack)), nullptr);
   EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(start - 1)), nullptr);
-  EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(start + kBlockSize)),
-            nullptr);
-  cage_->FreeBlock(block);
+  EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(end)), nullptr);
+  EXPECT_NE(cage_->FindBlock(reinterpret_cast<uintptr_t>(end - 1)), nullptr);
+  cage_->Free(block);
   EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(start)), nullptr);
+  EXPECT_EQ(cage_->FindBlock(reinterpret_cast<uintptr_t>(end - 1)), nullptr);
 }
 
 TEST_F(CageTest, ANewBlockHasNoObjectEvenIfItWasUsedBefore) {
@@ -70,71 +108,143 @@ TEST_F(CageTest, ANewBlockHasNoObjectEvenIfItWasUsedBefore) {
     BlockDescriptor* block = Allocate<24>();
     EXPECT_EQ(NextFreeRun(*block, 0).last, kBlockSize / 24);
     SetAllocBits(*block, {0, kBlockSize / 24});
-    cage_->FreeBlock(block);
+    cage_->Free(block);
   }
 }
 
+// Every part of it, of blocks of all kinds.
 TEST_F(CageTest, SideRecordsDoNotOverlap) {
   std::vector<BlockDescriptor*> blocks;
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 20; ++i) {
       blocks.push_back(Allocate<16>());
       blocks.push_back(Allocate<56>());
-      blocks.push_back(Allocate<32768>());
+      blocks.push_back(Allocate<4096>());
+      blocks.push_back(cage_->AllocateMixed(SizeClassOf(i % 4), 1).value());
+      blocks.push_back(cage_->AllocateMixed(ManyBlocks(), 1).value());
+      blocks.push_back(AllocateSpan(8));
     }
-    std::set<std::pair<const std::byte*, const std::byte*>> used;
+    std::set<std::pair<const void*, const void*>> used;
     for (const BlockDescriptor* block : blocks) {
-      const auto* marks = reinterpret_cast<const std::byte*>(block->marks);
-      const auto* bits = reinterpret_cast<const std::byte*>(block->alloc_bits);
-      ASSERT_LE(marks + block->cell_count, bits);
-      used.insert({marks, bits + block->alloc_words() * 8});
+      // Sweeping reads the mark bytes of all cells whose bits share a word.
+      used.insert({block->marks, block->marks + 64 * block->alloc_words()});
+      used.insert(
+          {block->alloc_bits, block->alloc_bits + block->alloc_words()});
+      ASSERT_EQ(block->type_ids != nullptr, block->kind == BlockKind::kMixed);
+      if (block->type_ids == nullptr) continue;
+      used.insert({block->type_ids, block->type_ids + block->cell_count});
     }
-    ASSERT_EQ(used.size(), blocks.size());
-    const std::byte* end = nullptr;
+    ASSERT_GE(used.size(), 2 * blocks.size());
+    const void* end = nullptr;
     for (const auto& [first, last] : used) {
       ASSERT_GE(first, end);
       end = last;
     }
+    cage_->CheckInvariants();
     // Every other one is used again, for another size perhaps.
     std::vector<BlockDescriptor*> kept;
     for (size_t i = 0; i < blocks.size(); ++i) {
       if (i % 2 == 0) {
         kept.push_back(blocks[i]);
       } else {
-        cage_->FreeBlock(blocks[i]);
+        cage_->Free(blocks[i]);
       }
     }
     blocks = kept;
   }
 }
 
+TEST_F(CageTest, AnObjectLargerThanTheAddressSpaceIsAStatus) {
+  for (size_t size : {Cage::kCapacity + 1, ~size_t{0}, ~size_t{0} - 7}) {
+    EXPECT_EQ(TrySpan(size), absl::StatusCode::kResourceExhausted) << size;
+  }
+  EXPECT_EQ(cage_->bytes_in_use(), 0u);
+  EXPECT_EQ(cage_->bytes_committed(), 0u);
+}
+
 class SmallCageTest : public CageTest {
  protected:
-  SmallCageTest() : CageTest(4 * kBlockSize) {}
+  SmallCageTest() : CageTest(kBlocks * kBlockSize) {}
+
+  static constexpr size_t kBlocks = 12;
 };
 
 TEST_F(SmallCageTest, TheLimitIsAStatusAndFreeingMakesRoom) {
   std::vector<BlockDescriptor*> blocks;
-  for (int i = 0; i < 4; ++i) blocks.push_back(Allocate<16>());
-  EXPECT_EQ(cage_->bytes_in_use(), 4 * kBlockSize);
+  for (size_t i = 0; i < kBlocks; ++i) blocks.push_back(Allocate<16>());
+  EXPECT_EQ(cage_->bytes_in_use(), kBlocks * kBlockSize);
   const absl::StatusOr<BlockDescriptor*> refused =
-      cage_->AllocateBlock(kTypeInfo<Sized<16>>, kTypeId<Sized<16>>, 1);
+      cage_->AllocateUniform(kTypeInfo<Sized<16>>, 1);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
-  cage_->FreeBlock(blocks[1]);
+  cage_->Free(blocks[1]);
   EXPECT_EQ(Allocate<16>(), blocks[1]);
 }
 
-// Takes all blocks that there are, gives them back, and returns how many.
-template <size_t size>
-size_t FillAndFree(Cage& cage) {
+TEST_F(SmallCageTest, ARefusedSpanLeavesNothingBehind) {
+  Allocate<16>();
+  EXPECT_EQ(TrySpan(kBlocks * kBlockSize),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(cage_->bytes_in_use(), kBlockSize);
+  cage_->CheckInvariants();
+  EXPECT_EQ(TrySpan((kBlocks - 1) * kBlockSize), absl::StatusCode::kOk);
+}
+
+TEST_F(SmallCageTest, ExternalBytesTakeRoom) {
+  BlockDescriptor* span = AllocateSpan(8);
+  cage_->AdjustExternalBytes(3 * kBlockSize + 1);
+  EXPECT_EQ(TrySpan(kBlockSize), absl::StatusCode::kResourceExhausted);
+  cage_->AdjustExternalBytes(-1);
+  EXPECT_EQ(TrySpan(kBlockSize), absl::StatusCode::kOk);
+  // More may be taken than there is: it is taken already.
+  cage_->AdjustExternalBytes(1 << 30);
+  cage_->Free(span);
+  EXPECT_EQ(TrySpan(1), absl::StatusCode::kResourceExhausted);
+  // Taken back twice, it makes no room that was not there.
+  cage_->AdjustExternalBytes(-(int64_t{1} << 40));
+  EXPECT_EQ(TrySpan(12 * kBlockSize), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(TrySpan(11 * kBlockSize), absl::StatusCode::kOk);
+  cage_->CheckInvariants();
+}
+
+TEST_F(SmallCageTest, FreeBlocksKeepTheirMemoryAsFarAsTheLimitLeavesIt) {
+  std::vector<BlockDescriptor*> blocks;
+  for (size_t i = 0; i < kBlocks; ++i) blocks.push_back(Allocate<16>());
+  for (size_t i = 0; i < 8; ++i) cage_->Free(blocks[i]);
+  EXPECT_EQ(cage_->free_resident_bytes(), 8 * kBlockSize);
+  cage_->AdjustExternalBytes(5 * kBlockSize);
+  EXPECT_LE(cage_->free_resident_bytes(), 3 * kBlockSize);
+  cage_->CheckInvariants();
+}
+
+TEST_F(SmallCageTest, BlocksOnTheirWayBackToTheSystemAreNotHandedOut) {
+  BlockDescriptor* block = Allocate<16>();
+  std::byte* start = Cage::StartOf(block);
+  UnpoisonForObject(start, 1);
+  *start = std::byte{1};
+  cage_->Free(block);
+  const BlockRun run = cage_->TakeResident().value();
+  EXPECT_EQ(run.count, 1u);
+  EXPECT_EQ(cage_->TakeResident(), std::nullopt);
+  EXPECT_NE(Allocate<16>(), block);
+  cage_->DecommitBlocks(run);
+  cage_->ReturnDecommitted(run);
+  EXPECT_EQ(cage_->free_resident_bytes(), 0u);
+  ASSERT_EQ(Allocate<16>(), block);
+  UnpoisonForObject(start, 1);
+  EXPECT_EQ(*start, std::byte{0}) << "the system took the memory back";
+}
+
+// Takes all blocks that `allocate` finds room for, gives them back, and returns
+// how many.
+template <class F>
+size_t FillAndFree(Cage& cage, F allocate) {
   std::vector<BlockDescriptor*> blocks;
   for (;;) {
-    absl::StatusOr<BlockDescriptor*> block =
-        cage.AllocateBlock(kTypeInfo<Sized<size>>, kTypeId<Sized<size>>, 1);
+    const absl::StatusOr<BlockDescriptor*> block = allocate();
     if (!block.ok()) break;
     blocks.push_back(*block);
   }
-  for (BlockDescriptor* block : blocks) cage.FreeBlock(block);
+  for (BlockDescriptor* block : blocks) cage.Free(block);
   return blocks.size();
 }
 
@@ -146,6 +256,13 @@ class FullCageTest : public ::testing::Test {
     cage_ = Cage::Create(Cage::kCapacity).value();
   }
 
+  template <size_t size>
+  size_t Fill() {
+    return FillAndFree(*cage_, [this]() {
+      return cage_->AllocateUniform(kTypeInfo<Sized<size>>, 1);
+    });
+  }
+
   static constexpr size_t kAll = Cage::kCapacity / kBlockSize;
   std::unique_ptr<Cage> cage_;
 };
@@ -154,29 +271,51 @@ class FullCageTest : public ::testing::Test {
 // table of records was used up by sizes that were no longer needed.
 TEST_F(FullCageTest, OnceEmptyItCanBeFullOfAnySize) {
   for (int round = 0; round < 2; ++round) {
-    EXPECT_EQ(FillAndFree<40>(*cage_), kAll);
-    EXPECT_EQ(FillAndFree<32>(*cage_), kAll);
-    EXPECT_EQ(FillAndFree<24>(*cage_), kAll);
-    EXPECT_EQ(FillAndFree<16>(*cage_), kAll);
+    EXPECT_EQ(Fill<40>(), kAll);
+    EXPECT_EQ(Fill<32>(), kAll);
+    EXPECT_EQ(Fill<24>(), kAll);
+    EXPECT_EQ(Fill<16>(), kAll);
   }
 }
 
-TEST_F(FullCageTest, WithABlockInUseLargerSideRecordsServeSmallerOnes) {
-  ASSERT_TRUE(
-      cage_->AllocateBlock(kTypeInfo<Sized<64>>, kTypeId<Sized<64>>, 1).ok());
-  EXPECT_EQ(FillAndFree<16>(*cage_), kAll - 1);
-  EXPECT_EQ(FillAndFree<24>(*cage_), kAll - 1);
-  EXPECT_EQ(FillAndFree<32>(*cage_), kAll - 1);
-  EXPECT_EQ(FillAndFree<40>(*cage_), kAll - 1);
+TEST_F(FullCageTest, WithABlockInUseItCanBeFullOfAnySize) {
+  ASSERT_TRUE(cage_->AllocateUniform(kTypeInfo<Sized<64>>, 1).ok());
+  EXPECT_EQ(Fill<16>(), kAll - 1);
+  EXPECT_EQ(Fill<24>(), kAll - 1);
+  EXPECT_EQ(Fill<32>(), kAll - 1);
+  EXPECT_EQ(Fill<40>(), kAll - 1);
+}
+
+TEST_F(FullCageTest, ItCanBeFullOfMixedBlocksOfAnySizeClass) {
+  for (size_t number : {size_t{0}, size_t{1}, size_t{2}, size_t{5}, size_t{20},
+                        kNumSmallClasses, kNumSizeClasses - 1}) {
+    const SizeClass& size_class = SizeClassOf(number);
+    EXPECT_EQ(
+        FillAndFree(*cage_,
+                    [&]() { return cage_->AllocateMixed(size_class, 1); }),
+        kAll / size_class.blocks)
+        << "cells of " << size_class.cell_size << " bytes";
+  }
+}
+
+TEST_F(FullCageTest, OnceEmptyItHasRoomForASpanOfAllBlocks) {
+  EXPECT_EQ(Fill<16>(), kAll);
+  const absl::StatusOr<BlockDescriptor*> span =
+      cage_->AllocateSpan(kTypeInfo<Bytes>, Cage::kCapacity, 1);
+  ASSERT_TRUE(span.ok()) << span.status();
+  EXPECT_EQ((*span)->cell_size, Cage::kCapacity);
+  EXPECT_FALSE(cage_->AllocateUniform(kTypeInfo<Bytes>, 1).ok());
+  cage_->CheckInvariants();
 }
 
 TEST(Cage, HeapsDoNotShareAddresses) {
   std::unique_ptr<Cage> a = Cage::Create(Cage::kCapacity).value();
   std::unique_ptr<Cage> b = Cage::Create(Cage::kCapacity).value();
-  BlockDescriptor* in_a =
-      a->AllocateBlock(kTypeInfo<int>, kTypeId<int>, 1).value();
-  EXPECT_EQ(b->FindBlock(reinterpret_cast<uintptr_t>(Cage::StartOf(in_a))),
-            nullptr);
+  BlockDescriptor* in_a = a->AllocateUniform(kTypeInfo<int>, 1).value();
+  std::byte* start = Cage::StartOf(in_a);
+  EXPECT_EQ(b->FindBlock(reinterpret_cast<uintptr_t>(start)), nullptr);
+  EXPECT_TRUE(a->Contains(start));
+  EXPECT_FALSE(b->Contains(start));
 }
 
 }  // namespace

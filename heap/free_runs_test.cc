@@ -59,8 +59,9 @@ class Model {
   }
   bool IsHugePage(uint32_t first) const {
     return first % kHugePage == 0 && first + kHugePage <= size() &&
-           Length(first, [this](uint32_t block) { return IsResident(block); }) >=
-               kHugePage;
+           Length(first, [this](uint32_t block) {
+             return IsResident(block);
+           }) >= kHugePage;
   }
   // The end of the last huge page that is resident as a whole, else of the last
   // resident block; 0 if there is none.
@@ -91,7 +92,8 @@ class FreeRunsTest : public ::testing::Test {
     const uint32_t most = model_.Length(
         first, [this](uint32_t block) { return !model_.IsFree(block); });
     if (most == 0) return;
-    const uint32_t count = 1 + Random(Random(4) == 0 ? most : std::min(most, 9u));
+    const uint32_t count =
+        1 + Random(Random(4) == 0 ? most : std::min(most, 9u));
     const bool resident = Random(2) == 0;
     runs_.Add({first, count}, resident);
     model_.Set({first, count}, resident ? State::kResident : State::kFree);
@@ -114,7 +116,7 @@ class FreeRunsTest : public ::testing::Test {
     ASSERT_GT(run->count, 0u);
     ASSERT_LE(run->count, most);
     ASSERT_EQ(run->first + run->count, model_.EndOfResident());
-    if (huge) ASSERT_EQ(run->count % kHugePage, 0u);
+    ASSERT_TRUE(!huge || run->count % kHugePage == 0);
     for (uint32_t i = 0; i < run->count; ++i) {
       ASSERT_TRUE(model_.IsResident(run->first + i));
     }

@@ -91,7 +91,7 @@ absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
     return reinterpret_cast<void*>(cell);
   };
   if (size_class >= kNumSmallClasses) {
-    absl::StatusOr<MixedCells> cells = heap_.AcquireCells(size_class, 1);
+    absl::StatusOr<MixedCells> cells = heap_.AcquireCells(size_class, 1, TakeCounts());
     if (!cells.ok()) return cells.status();
     Count(*cells->block, 1);
     const size_t index = cells->cells.first;
@@ -104,7 +104,8 @@ absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
     if (used.last != 0) Count(*source.cells.block, used.last - used.first);
     source = {};
     absl::StatusOr<MixedCells> cells = heap_.AcquireCells(
-        size_class, std::max(kMixedRegionBytes / cell_size, size_t{1}));
+        size_class, std::max(kMixedRegionBytes / cell_size, size_t{1}),
+        TakeCounts());
     if (!cells.ok()) return cells.status();
     source.cells = *cells;
     region = {AddressOfCell(*cells->block, cells->cells.first),
@@ -129,7 +130,8 @@ absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
     }
     regions_[id] = {0, 0};
     absl::StatusOr<BlockDescriptor*> block =
-        heap_.AcquireBlock(type, id, std::exchange(source, {}).block);
+        heap_.AcquireBlock(
+        type, id, std::exchange(source, {}).block, TakeCounts());
     if (!block.ok()) return block.status();
     source.block = *block;
   }
@@ -138,8 +140,8 @@ absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
 }
 
 void LocalAllocator::Count(const BlockDescriptor& block, size_t objects) {
-  heap_.Count({.objects = static_cast<int64_t>(objects),
-               .bytes = static_cast<int64_t>(objects * block.cell_size)});
+  counts_.objects += static_cast<int64_t>(objects);
+  counts_.bytes += static_cast<int64_t>(objects * block.cell_size);
 }
 
 void LocalAllocator::HandOut(const Source& source, TypeId id) {
@@ -177,6 +179,7 @@ void LocalAllocator::Retire() {
                       {source.cells.block, {cells.last - left, cells.last}});
     source = {};
   }
+  heap_.Count(TakeCounts());
 }
 
 }  // namespace bibop

@@ -19,11 +19,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
-#include "absl/base/prefetch.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/poison.h"
@@ -34,6 +34,22 @@
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
+
+namespace internal {
+
+// Free cells, [next, limit), of one type; both 0 if there are none.
+struct Region {
+  uintptr_t next;
+  uintptr_t limit;
+};
+
+// Where T's region is in a table of them: 0, that of no type, until the program
+// is loaded. Not made from kTypeId, which may be initialized later.
+template <class T>
+inline const uint32_t kRegionOffset =
+    RegisterType(kTypeInfo<T>) * sizeof(Region);
+
+}  // namespace internal
 
 class LocalAllocator {
  public:
@@ -62,16 +78,13 @@ class LocalAllocator {
   ABSL_ATTRIBUTE_ALWAYS_INLINE void* TryAllocate() {
     constexpr size_t kCellSize = kTypeInfo<T>.cell_size;
     if constexpr (kCellSize > kMaxSmallSize) return nullptr;
-    Region& region = regions_[kTypeId<T>];
+    Region& region = *reinterpret_cast<Region*>(
+        reinterpret_cast<std::byte*>(regions_) + internal::kRegionOffset<T>);
     const uintptr_t cell = region.next;
-    if (region.limit - cell < kCellSize) [[unlikely]]
+    if (cell + kCellSize > region.limit) [[unlikely]]
       return nullptr;
     region.next = cell + kCellSize;
     ABSL_ASSUME(cell != 0);
-    // The next cells were last used before the last collection: fetch them, for
-    // writing, while the program is busy with this one. Takes 15 % off GCBench.
-    absl::PrefetchToLocalCacheForWrite(
-        reinterpret_cast<void*>(cell + kPrefetchDistance));
     UnpoisonForObject(reinterpret_cast<void*>(cell), sizeof(T));
     return reinterpret_cast<void*>(cell);
   }
@@ -94,16 +107,11 @@ class LocalAllocator {
   void Retire();
 
  private:
-  // In bytes. 256 and 1,024 did as well as 512 within the noise.
-  static constexpr size_t kPrefetchDistance = 512;
   // A region of a mixed block is about so large: what may lie idle of a size
   // class on each mutator.
   static constexpr size_t kMixedRegionBytes = 2048;
 
-  struct Region {
-    uintptr_t next;
-    uintptr_t limit;
-  };
+  using Region = internal::Region;
   // The cells of the current region, which are the last run of cells that was
   // handed out; a uniform block is the allocator's own, and Refill goes on
   // looking for free cells where that run ends.
@@ -125,8 +133,10 @@ class LocalAllocator {
   absl::Status Refill(const TypeInfo& type, TypeId id);
   // Makes the source's run of cells the region of the type.
   void HandOut(const Source& source, TypeId id);
-  // Tells the heap of the objects in the used part of a run of cells.
+  // Counts the objects in the used part of a run of cells.
   void Count(const BlockDescriptor& block, size_t objects);
+  // What was counted and the heap has not been told yet, once.
+  AllocationCounts TakeCounts() { return std::exchange(counts_, {}); }
 
   ObjectHeap& heap_;
   // By TypeId, as large as there can be types, so that no allocation has to
@@ -138,6 +148,7 @@ class LocalAllocator {
   // kRareBytes and an object.
   std::vector<uint16_t> rare_bytes_;
   std::array<MixedSource, kNumSmallClasses> mixed_ = {};
+  AllocationCounts counts_;
 };
 
 }  // namespace bibop

@@ -1,10 +1,10 @@
 #include "bibop/heap/local_allocator.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <set>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +13,8 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/heap/object_heap_fixture.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "gtest/gtest.h"
 
@@ -24,26 +26,23 @@ struct Sized {
   std::byte bytes[size];
 };
 
-struct alignas(4096) PageAligned {
-  std::byte bytes[4096];
+template <size_t alignment>
+struct alignas(alignment) Aligned {
+  std::byte bytes[alignment];
 };
 
-class LocalAllocatorTest : public ::testing::Test {
+class LocalAllocatorTest : public ObjectHeapTest {
  protected:
-  template <class T>
-  void* Allocate(LocalAllocator& allocator) {
-    void* cell = allocator.TryAllocate<T>();
-    return cell != nullptr ? cell
-                           : allocator.AllocateSlow(kTypeInfo<T>).value();
+  const BlockDescriptor* BlockOf(const void* object) {
+    return Cage::DescriptorOf(object);
   }
-
-  std::unique_ptr<ObjectHeap> heap_ =
-      ObjectHeap::Create(Cage::kCapacity).value();
-  LocalAllocator allocator_ = LocalAllocator::Create(*heap_).value();
 };
+
+// ---- where objects go ----
 
 TEST_F(LocalAllocatorTest, CellsInARegionFollowOneAnother) {
-  auto* first = static_cast<std::byte*>(Allocate<Sized<24>>(allocator_));
+  AllocateWhileRare<Sized<24>>();
+  auto* first = static_cast<std::byte*>(Allocate<Sized<24>>().value());
   for (size_t i = 1; i < kBlockSize / 24; ++i) {
     ASSERT_EQ(allocator_.TryAllocate<Sized<24>>(), first + 24 * i);
   }
@@ -51,97 +50,204 @@ TEST_F(LocalAllocatorTest, CellsInARegionFollowOneAnother) {
       << "the block is full";
 }
 
-template <size_t... sizes>
-void CheckSizes(ObjectHeap& heap, std::index_sequence<sizes...>) {
-  LocalAllocator allocator = LocalAllocator::Create(heap).value();
-  std::set<std::pair<std::byte*, std::byte*>> cells;
-  const auto add = [&cells](absl::StatusOr<void*> cell, size_t size) {
-    ASSERT_TRUE(cell.ok()) << cell.status();
-    auto* start = static_cast<std::byte*>(*cell);
-    cells.insert({start, start + size});
+TEST_F(LocalAllocatorTest, ATypeGetsBlocksOfItsOwnOnceItIsNotRare) {
+  struct Often {
+    std::byte bytes[64];
   };
-  (add(allocator.AllocateSlow(kTypeInfo<Sized<sizes * 331 + 1>>),
-       sizes * 331 + 1),
-   ...);
-  EXPECT_EQ(cells.size(), sizeof...(sizes));
+  for (size_t i = 0; i < LocalAllocator::kRareBytes / 64; ++i) {
+    ASSERT_EQ(allocator_.TryAllocate<Often>(), nullptr);
+    ASSERT_EQ(BlockOf(Allocate<Often>().value())->kind, BlockKind::kMixed);
+  }
+  void* object = Allocate<Often>().value();
+  EXPECT_EQ(BlockOf(object)->kind, BlockKind::kUniform);
+  EXPECT_EQ(BlockOf(object)->type, &kTypeInfo<Often>);
+  EXPECT_EQ(allocator_.TryAllocate<Often>(),
+            static_cast<std::byte*>(object) + 64);
+}
+
+template <size_t... sizes>
+void AllocateOne(LocalAllocator& allocator,
+                 std::index_sequence<sizes...> /*types*/) {
+  ((void)Allocate<Sized<1000 + sizes>>(allocator).value(), ...);
+}
+
+TEST_F(LocalAllocatorTest, RareTypesOfASizeShareABlock) {
+  AllocateOne(allocator_, std::make_index_sequence<25>());
+  EXPECT_EQ(heap_->bytes_in_use(), kBlockSize);
+}
+
+TEST_F(LocalAllocatorTest, AnObjectWithExtraBytesHasRoomForThem) {
+  std::set<std::pair<std::byte*, std::byte*>> cells;
+  for (size_t size = 8; size < 1'000'000; size += 8 + size / 9) {
+    for (int i = 0; i < 3; ++i) {
+      auto* start =
+          static_cast<std::byte*>(Allocate<Sized<8>>(size + i).value());
+      std::fill_n(start, size + i, std::byte{0xff});
+      cells.insert({start, start + size + i});
+      const BlockDescriptor* block = BlockOf(start);
+      ASSERT_EQ(block->kind, size + i > kMaxMediumSize ? BlockKind::kSpan
+                                                       : BlockKind::kMixed);
+      ASSERT_GE(block->cell_size, size + i);
+    }
+  }
   std::byte* end = nullptr;
   for (const auto& [first, last] : cells) {
-    EXPECT_GE(first, end) << "cells overlap";
+    ASSERT_GE(first, end) << "cells overlap";
     end = last;
   }
-}
-
-TEST_F(LocalAllocatorTest, ObjectsOfAllSizesUpToABlockHaveRoomOfTheirOwn) {
-  CheckSizes(*heap_, std::make_index_sequence<99>());  // up to 32,439 bytes
-  EXPECT_NE(Allocate<Sized<kBlockSize>>(allocator_), nullptr);
-}
-
-TEST_F(LocalAllocatorTest, OverAlignedObjectsAreAligned) {
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(
-        reinterpret_cast<uintptr_t>(Allocate<PageAligned>(allocator_)) % 4096,
-        0u);
+  allocator_.Retire();
+  for (const auto& [first, last] : cells) {
+    const std::optional<ObjectRef> found =
+        heap_->FindObject(reinterpret_cast<uintptr_t>(last - 1));
+    ASSERT_TRUE(found.has_value());
+    ASSERT_EQ(found->start, first);
+    ASSERT_EQ(found->type, &kTypeInfo<Sized<8>>);
   }
 }
 
-TEST_F(LocalAllocatorTest, AnObjectLargerThanABlockIsRefused) {
-  using TooLarge = Sized<kBlockSize + 1>;
-  EXPECT_EQ(allocator_.TryAllocate<TooLarge>(), nullptr);
-  const absl::StatusOr<void*> refused =
-      allocator_.AllocateSlow(kTypeInfo<TooLarge>);
-  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(refused.status().message().find("32769 bytes"), std::string::npos)
-      << refused.status();
-  EXPECT_EQ(heap_->bytes_in_use(), 0u);
+template <size_t alignment>
+void CheckAligned(LocalAllocator& allocator) {
+  using T = Aligned<alignment>;
+  for (size_t i = 0; i < 20; ++i) {
+    for (void* object :
+         {Allocate<T>(allocator).value(),
+          allocator
+              .AllocateSlow(kTypeInfo<T>, kTypeId<T>, sizeof(T) + 1 + 1000 * i)
+              .value(),
+          allocator.AllocateSlow(kTypeInfo<T>, kTypeId<T>, 100'000 + 30'000 * i)
+              .value()}) {
+      ASSERT_EQ(reinterpret_cast<uintptr_t>(object) % alignment, 0u);
+    }
+  }
 }
 
-TEST_F(LocalAllocatorTest, RetiringLeavesOnlyObjectsBehind) {
-  void* object = Allocate<Sized<16>>(allocator_);
-  allocator_.Retire();
-  std::vector<void*> objects;
-  heap_->ForEachObject(
-      [&objects](ObjectRef found) { objects.push_back(found.start); });
-  EXPECT_EQ(objects, std::vector<void*>{object});
-  EXPECT_EQ(heap_->allocated().objects, 1);
+TEST_F(LocalAllocatorTest, OverAlignedObjectsAreAlignedInBlocksOfAllKinds) {
+  CheckAligned<16>(allocator_);
+  CheckAligned<128>(allocator_);
+  CheckAligned<1024>(allocator_);
+  CheckAligned<2048>(allocator_);
+  CheckAligned<4096>(allocator_);
+}
+
+TEST_F(LocalAllocatorTest, AnObjectLargerThanABlockIsAllocatedLikeAnother) {
+  using TwoBlocks = Sized<2 * kBlockSize>;
+  using Many = Sized<3'000'000>;
+  EXPECT_EQ(allocator_.TryAllocate<TwoBlocks>(), nullptr);
+  EXPECT_EQ(BlockOf(Allocate<TwoBlocks>().value())->run_blocks, 2u);
+  EXPECT_EQ(BlockOf(Allocate<Many>().value())->run_blocks, 92u);
 }
 
 TEST_F(LocalAllocatorTest, ABlockGoesOnBeingUsedByTheNextAllocator) {
   for (int i = 0; i < 1000; ++i) {
     LocalAllocator allocator = LocalAllocator::Create(*heap_).value();
-    Allocate<Sized<32>>(allocator);
+    (void)bibop::Allocate<Sized<32>>(allocator).value();
   }
   EXPECT_EQ(heap_->bytes_in_use(), kBlockSize)
       << "1,000 objects of 32 bytes fit into one block";
+  for (int i = 0; i < 100; ++i) {
+    LocalAllocator allocator = LocalAllocator::Create(*heap_).value();
+    for (int j = 0; j < 8; ++j) {
+      (void)bibop::Allocate<Sized<4096>>(allocator).value();
+    }
+  }
+  EXPECT_EQ(heap_->bytes_in_use(), 101 * kBlockSize);
+}
+
+// ---- what is left behind ----
+
+TEST_F(LocalAllocatorTest, RetiringLeavesOnlyObjectsBehind) {
+  AllocateWhileRare<Sized<16>>();
+  Collect({});
+  heap_->FinishSweep();
+  const int64_t before = heap_->allocated().objects;
+  std::set<void*> objects;
+  objects.insert(Allocate<Sized<16>>().value());
+  for (size_t size : {40, 5000, 20000, 400000}) {
+    objects.insert(Allocate<Sized<16>>(size).value());
+  }
+  EXPECT_EQ(Objects(), objects);
+  EXPECT_EQ(heap_->allocated().objects - before, 5);
+  heap_->CheckInvariants();
+}
+
+TEST_F(LocalAllocatorTest, ARetiredAllocatorGoesOnWithTheSameBlocks) {
+  for (int i = 0; i < 1000; ++i) {
+    (void)Allocate<Sized<32>>().value();
+    (void)Allocate<Sized<32>>(48).value();
+    allocator_.Retire();
+  }
+  heap_->CheckInvariants();
+  // 256 and 744 of 32 bytes, and 1,000 of 48.
+  EXPECT_EQ(heap_->bytes_in_use(), 4 * kBlockSize);
+}
+
+TEST_F(LocalAllocatorTest, AMovedAllocatorGoesOnWithTheSameRegions) {
+  AllocateWhileRare<Sized<24>>();
+  auto* first = static_cast<std::byte*>(Allocate<Sized<24>>().value());
+  auto* mixed = static_cast<std::byte*>(Allocate<Sized<24>>(40).value());
+  {
+    LocalAllocator moved = std::move(allocator_);
+    EXPECT_EQ(bibop::Allocate<Sized<24>>(moved).value(), first + 24);
+    EXPECT_EQ(moved.AllocateSlow(kTypeInfo<Sized<24>>, kTypeId<Sized<24>>, 40)
+                  .value(),
+              mixed + 40);
+  }
+  size_t objects = 0;
+  heap_->ForEachObject([&objects](ObjectRef) { ++objects; });
+  EXPECT_EQ(static_cast<int64_t>(objects), heap_->allocated().objects);
+  heap_->CheckInvariants();
 }
 
 TEST_F(LocalAllocatorTest, AnAbandonedCellHoldsNoObject) {
-  void* kept = Allocate<Sized<16>>(allocator_);
-  void* abandoned = Allocate<Sized<16>>(allocator_);
-  allocator_.Abandon(abandoned, kTypeInfo<Sized<16>>);
-  allocator_.Retire();
-  EXPECT_TRUE(heap_->FindObject(reinterpret_cast<uintptr_t>(kept)).has_value());
-  EXPECT_FALSE(
-      heap_->FindObject(reinterpret_cast<uintptr_t>(abandoned)).has_value());
-  EXPECT_EQ(heap_->allocated().objects, 1);
+  AllocateWhileRare<Sized<16>>();
+  Collect({});
+  heap_->FinishSweep();
+  const int64_t before = heap_->allocated().objects;
+  const int64_t bytes_before = heap_->allocated().bytes;
+  int64_t kept_bytes = 0;
+  // In a block of the type, a small class, a medium one, and a span.
+  for (size_t size : {16, 48, 20000, 400000}) {
+    void* kept = Allocate<Sized<16>>(size).value();
+    void* abandoned = Allocate<Sized<16>>(size).value();
+    kept_bytes += static_cast<int64_t>(BlockOf(kept)->cell_size);
+    allocator_.Abandon(abandoned);
+    allocator_.Retire();
+    EXPECT_TRUE(
+        heap_->FindObject(reinterpret_cast<uintptr_t>(kept)).has_value());
+    EXPECT_FALSE(
+        heap_->FindObject(reinterpret_cast<uintptr_t>(abandoned)).has_value());
+  }
+  EXPECT_EQ(heap_->allocated().objects - before, 4);
+  EXPECT_EQ(heap_->allocated().bytes - bytes_before, kept_bytes);
+  EXPECT_EQ(Objects().size(), 4u);
+  heap_->CheckInvariants();
 }
 
 TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
-  BlockDescriptor* block = Cage::DescriptorOf(Allocate<Sized<16>>(allocator_));
-  for (size_t i = 1; i < block->cell_count; ++i) {
-    Allocate<Sized<16>>(allocator_);
-  }
-  allocator_.Retire();
-  heap_->BeginMark();
-  block->marks[0] = heap_->epoch();
-  // As if left from earlier cycles.
-  for (size_t i = 1; i < block->cell_count; ++i) {
-    block->marks[i] = static_cast<uint8_t>(heap_->epoch() + 1 + i % 100);
-  }
-  heap_->FinishMark();
-  ASSERT_EQ(Cage::DescriptorOf(Allocate<Sized<16>>(allocator_)), block);
-  EXPECT_EQ(block->marks[0], heap_->epoch());
-  for (size_t i = 1; i < block->cell_count; ++i) {
-    ASSERT_EQ(block->marks[i], 0) << i;
+  for (const bool mixed : {false, true}) {
+    AllocateWhileRare<Sized<16>>();
+    const auto allocate = [&]() {
+      return mixed ? Allocate<Sized<16>>(40) : Allocate<Sized<16>>();
+    };
+    void* kept = allocate().value();
+    BlockDescriptor* block = Cage::DescriptorOf(kept);
+    for (size_t i = 1; i < block->cell_count; ++i) (void)allocate().value();
+    allocator_.Retire();
+    heap_->BeginMark();
+    Mark(*heap_, kept);
+    // As if left from earlier cycles.
+    for (size_t i = 1; i < block->cell_count; ++i) {
+      block->marks[i] = static_cast<uint8_t>(heap_->epoch() + 1 + i % 100);
+    }
+    heap_->FinishMark();
+    for (size_t i = 1; i < block->cell_count; ++i) {
+      void* cell = allocate().value();
+      ASSERT_EQ(Cage::DescriptorOf(cell), block);
+      ASSERT_EQ(block->marks[block->CellIndex(Cage::OffsetInBlock(cell))], 0);
+    }
+    EXPECT_EQ(block->marks[0], heap_->epoch());
+    Collect({});
+    heap_->FinishSweep();
   }
 }
 
@@ -153,17 +259,16 @@ struct Early {
 // static initializer, threw away the region that the one before it had got,
 // with alloc bits set where no object was.
 TEST_F(LocalAllocatorTest, TheSlowPathUsesUpTheRegionThatThereIs) {
+  const size_t rare = LocalAllocator::kRareBytes / sizeof(Early);
   std::byte* first = nullptr;
-  for (size_t i = 0; i < 100; ++i) {
+  for (size_t i = 0; i < rare + 100; ++i) {
     auto* cell = static_cast<std::byte*>(
-        allocator_.AllocateSlow(kTypeInfo<Early>).value());
-    if (i == 0) first = cell;
-    ASSERT_EQ(cell, first + 16 * i);
+        allocator_.AllocateSlow(kTypeInfo<Early>, 0, sizeof(Early)).value());
+    if (i == rare) first = cell;
+    ASSERT_TRUE(i < rare || cell == first + sizeof(Early) * (i - rare));
   }
-  allocator_.Retire();
-  size_t objects = 0;
-  heap_->ForEachObject([&objects](ObjectRef) { ++objects; });
-  EXPECT_EQ(objects, 100u);
+  EXPECT_EQ(BlockOf(first)->kind, BlockKind::kUniform);
+  EXPECT_EQ(Objects().size(), rare + 100);
 }
 
 }  // namespace

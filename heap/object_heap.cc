@@ -68,25 +68,37 @@ ObjectHeap::~ObjectHeap() {
   // Nobody else is here, but the destructors may ask for figures.
   mutex_.lock();
   std::vector<BlockDescriptor*> blocks;
-  ForEachSpace([&blocks](const Space& space) {
-    for (const auto* list : {&space.unswept, &space.available, &space.full}) {
+  for (const Space* space : used_spaces_) {
+    for (const auto* list :
+         {&space->unswept, &space->available, &space->full}) {
       blocks.insert(blocks.end(), list->begin(), list->end());
     }
-  });
+  }
   mutex_.unlock();
   for (BlockDescriptor* block : blocks) DestroyBlock(*block);
-}
-
-template <class F>
-void ObjectHeap::ForEachSpace(F visit) const {
-  visit(spans_);
-  for (const Space& space : mixed_) visit(space);
-  for (const Space& space : uniform_) visit(space);
 }
 
 ObjectHeap::Space& ObjectHeap::UniformSpace(TypeId id) {
   if (id >= uniform_.size()) uniform_.resize(size_t{id} + 1);
   return uniform_[id];
+}
+
+void ObjectHeap::Use(Space& space) {
+  if (std::exchange(space.used, true)) return;
+  used_spaces_.push_back(&space);
+}
+
+void ObjectHeap::AddCounts(AllocationCounts counts) {
+  const AllocationCounts before = allocated();
+  allocated_objects_.store(before.objects + counts.objects,
+                           std::memory_order_relaxed);
+  allocated_bytes_.store(before.bytes + counts.bytes,
+                         std::memory_order_relaxed);
+}
+
+void ObjectHeap::AddFreed(size_t objects) {
+  freed_objects_.store(freed_objects() + static_cast<int64_t>(objects),
+                       std::memory_order_relaxed);
 }
 
 void ObjectHeap::CheckMayAllocate() const {
@@ -105,18 +117,23 @@ size_t ObjectHeap::Sweep(BlockDescriptor& block) {
     const SweepingScope scope(this);
     result = SweepBlock(block, epoch_);
   }
-  freed_objects_.fetch_add(static_cast<int64_t>(result.freed_objects),
-                           std::memory_order_relaxed);
   mutex_.lock();
+  AddFreed(result.freed_objects);
   --being_swept_;
   return result.live_objects;
+}
+
+bool ObjectHeap::SweepDead(BlockDescriptor& block) {
+  if (!IsDeadUnseen(block, epoch_)) return false;
+  AddFreed(SweepBlock(block, epoch_).freed_objects);
+  return true;
 }
 
 bool ObjectHeap::SweepOne(Space& space) {
   if (space.unswept.empty()) return false;
   BlockDescriptor* block = space.unswept.back();
   space.unswept.pop_back();
-  const size_t live = Sweep(*block);
+  const size_t live = SweepDead(*block) ? 0 : Sweep(*block);
   if (live == 0) {
     cage_->Free(block);
   } else if (live < block->cell_count) {
@@ -128,13 +145,8 @@ bool ObjectHeap::SweepOne(Space& space) {
 }
 
 bool ObjectHeap::SweepAny() {
-  const size_t spaces = 1 + mixed_.size() + uniform_.size();
-  for (; sweep_cursor_ < spaces; ++sweep_cursor_) {
-    Space& space = sweep_cursor_ == 0 ? spans_
-                   : sweep_cursor_ <= mixed_.size()
-                       ? mixed_[sweep_cursor_ - 1]
-                       : uniform_[sweep_cursor_ - 1 - mixed_.size()];
-    if (SweepOne(space)) return true;
+  for (; sweep_cursor_ < used_spaces_.size(); ++sweep_cursor_) {
+    if (SweepOne(*used_spaces_[sweep_cursor_])) return true;
   }
   return false;
 }
@@ -166,10 +178,10 @@ void ObjectHeap::BeginMark() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(!marking_);
   ABSL_CHECK_EQ(being_swept_, 0);
-  ForEachSpace([](const Space& space) {
-    ABSL_CHECK(space.unswept.empty())
+  for (const Space* space : used_spaces_) {
+    ABSL_CHECK(space->unswept.empty())
         << "a mark begins before the sweep of the last one is finished";
-  });
+  }
   epoch_ = NextEpoch(epoch_);
   marking_ = true;
 }
@@ -177,16 +189,13 @@ void ObjectHeap::BeginMark() {
 void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
   marking_ = false;
-  const auto unsweep = [](Space& space) {
-    // The last to be swept, so the first to be used again, were used last.
-    space.unswept.swap(space.full);
-    Append(space.unswept, space.available);
-    space.current = nullptr;
-    space.returned.clear();
-  };
-  unsweep(spans_);
-  for (Space& space : mixed_) unsweep(space);
-  for (Space& space : uniform_) unsweep(space);
+  for (Space* space : used_spaces_) {
+    // The last to be listed, so the first to be used again, were used last.
+    space->unswept.swap(space->full);
+    Append(space->unswept, space->available);
+    space->current = nullptr;
+    space->returned.clear();
+  }
   sweep_cursor_ = 0;
 }
 
@@ -199,6 +208,7 @@ BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space) {
       BlockDescriptor* block = list->back();
       list->pop_back();
       if (list == &space.available) return block;
+      if (SweepDead(*block)) return block;
       if (Sweep(*block) < block->cell_count) return block;
       space.full.push_back(block);
       break;
@@ -212,10 +222,13 @@ void ObjectHeap::NoteFree() {
 }
 
 absl::StatusOr<BlockDescriptor*> ObjectHeap::AcquireBlock(
-    const TypeInfo& type, TypeId id, BlockDescriptor* full) {
+    const TypeInfo& type, TypeId id, BlockDescriptor* full,
+    AllocationCounts counts) {
   absl::MutexLock lock(mutex_);
+  AddCounts(counts);
   CheckMayAllocate();
   Space& space = UniformSpace(id);
+  Use(space);
   if (full != nullptr) space.full.push_back(full);
   if (BlockDescriptor* block = TakeWithRoom(space)) return block;
   absl::StatusOr<BlockDescriptor*> block = cage_->AllocateUniform(type, epoch_);
@@ -229,10 +242,13 @@ void ObjectHeap::ReturnBlock(BlockDescriptor* block, TypeId id) {
 }
 
 absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
-                                                    size_t most) {
+                                                    size_t most,
+                                                    AllocationCounts counts) {
   absl::MutexLock lock(mutex_);
+  AddCounts(counts);
   CheckMayAllocate();
   Space& space = mixed_[size_class];
+  Use(space);
   MixedCells found;
   if (!space.returned.empty()) {
     found = space.returned.back();
@@ -295,8 +311,9 @@ absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
   NoteFree();
   SetAllocBits(**block, {0, 1});
   (*block)->marks[0] = 0;
+  Use(spans_);
   spans_.full.push_back(*block);
-  Count({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
+  AddCounts({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
   return Cage::StartOf(*block);
 }
 
@@ -307,6 +324,11 @@ void ObjectHeap::Abandon(void* cell) {
   PoisonFreed(cell, block.cell_size);
   Count({.objects = -1, .bytes = -static_cast<int64_t>(block.cell_size)});
   ClearAllocBits(block, {index, index + 1});
+}
+
+void ObjectHeap::Count(AllocationCounts counts) {
+  absl::MutexLock lock(mutex_);
+  AddCounts(counts);
 }
 
 // ---- memory ----
@@ -365,25 +387,26 @@ std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const BlockDescriptor* block = cage_->FindBlock(word);
   if (block == nullptr) return std::nullopt;
-  const size_t index = block->CellIndex(
-      block->OffsetInRun(Cage::OffsetInBlock(reinterpret_cast<void*>(word))));
-  if (index >= block->cell_count || !block->IsAllocated(index)) {
-    return std::nullopt;
-  }
+  const size_t offset = block->OffsetInRun(
+      Cage::OffsetInBlock(reinterpret_cast<void*>(word)));
+  if (offset >= block->cell_size * block->cell_count) return std::nullopt;
+  const size_t index = block->CellIndex(offset);
+  if (!block->IsAllocated(index)) return std::nullopt;
   return ObjectIn(*block, index);
 }
 
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  ForEachSpace([&visit](const Space& space) {
-    for (const auto* list : {&space.unswept, &space.available, &space.full}) {
+  for (const Space* space : used_spaces_) {
+    for (const auto* list :
+         {&space->unswept, &space->available, &space->full}) {
       for (const BlockDescriptor* block : *list) {
         for (size_t index = 0; index < block->cell_count; ++index) {
           if (block->IsAllocated(index)) visit(ObjectIn(*block, index));
         }
       }
     }
-  });
+  }
 }
 
 void ObjectHeap::CheckInvariants() const {

@@ -89,6 +89,9 @@ class ObjectHeap {
   // be taken, and may run destructors. Each aborts when a destructor or a Trace
   // calls it: neither may allocate.
 
+  // Where they take `counts`, those are added to what was allocated: what the
+  // caller allocated since it last told.
+
   // Returns a block of `type`, swept, which may have free cells; from now on it
   // is the caller's, until it calls ReturnBlock or passes it as `full`: a block
   // of the same type without room, or null, that is taken back first. Called
@@ -96,7 +99,8 @@ class ObjectHeap {
   //
   // REQUIRES: type.cell_size <= kMaxSmallSize.
   absl::StatusOr<BlockDescriptor*> AcquireBlock(const TypeInfo& type, TypeId id,
-                                                BlockDescriptor* full)
+                                                BlockDescriptor* full,
+                                                AllocationCounts counts)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Takes back a block, which may have free cells.
@@ -106,7 +110,8 @@ class ObjectHeap {
   // Returns at least one and at most `most` free cells of a size class, their
   // alloc bits set and their mark bytes 0. From now on they are the caller's,
   // until they hold objects or it calls ReturnCells.
-  absl::StatusOr<MixedCells> AcquireCells(size_t size_class, size_t most)
+  absl::StatusOr<MixedCells> AcquireCells(size_t size_class, size_t most,
+                                          AllocationCounts counts)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Takes back cells that hold no object.
@@ -121,13 +126,10 @@ class ObjectHeap {
 
   // Takes back a cell that was just allocated, when constructing the object
   // failed. No destructor will run for it.
-  void Abandon(void* cell);
+  void Abandon(void* cell) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Adds to (or, with negative counts, takes from) what was allocated.
-  void Count(AllocationCounts counts) {
-    allocated_objects_.fetch_add(counts.objects, std::memory_order_relaxed);
-    allocated_bytes_.fetch_add(counts.bytes, std::memory_order_relaxed);
-  }
+  // Adds to what was allocated.
+  void Count(AllocationCounts counts) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- the cycle, for the heap's owner ----
 
@@ -227,6 +229,9 @@ class ObjectHeap {
     size_t cursor = 0;
     // Cells that were handed out and returned.
     std::vector<MixedCells> returned;
+
+    // Whether it is in used_spaces_.
+    bool used = false;
   };
 
   explicit ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {}
@@ -238,6 +243,8 @@ class ObjectHeap {
   // Aborts in a destructor or a Trace.
   void CheckMayAllocate() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   Space& UniformSpace(TypeId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Notes that the space has a block.
+  void Use(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Returns a swept block of the space that may have room, or null when all are
   // full. Releases the lock while it sweeps.
@@ -246,15 +253,17 @@ class ObjectHeap {
   // Sweeps a block that was taken out of its space's list, without the lock,
   // and returns the number of live objects.
   size_t Sweep(BlockDescriptor& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sweeps a block without releasing the lock if nothing in it is alive and no
+  // destructor has to run; returns whether it did.
+  bool SweepDead(BlockDescriptor& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block of the space, if one is unswept.
   bool SweepOne(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block of any space; returns whether there was one.
   bool SweepAny() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddCounts(AllocationCounts counts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddFreed(size_t objects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Notes that free blocks may have become fewer.
   void NoteFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  template <class F>
-  void ForEachSpace(F visit) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   const std::unique_ptr<Cage> cage_ ABSL_PT_GUARDED_BY(mutex_);
   mutable absl::Mutex mutex_;
@@ -262,17 +271,20 @@ class ObjectHeap {
   std::deque<Space> uniform_ ABSL_GUARDED_BY(mutex_);
   std::array<Space, kNumSizeClasses> mixed_ ABSL_GUARDED_BY(mutex_);
   Space spans_ ABSL_GUARDED_BY(mutex_);
+  // Those that have or had a block: of thousands of types and classes most
+  // programs use a few.
+  std::vector<Space*> used_spaces_ ABSL_GUARDED_BY(mutex_);
   // Blocks that some thread is sweeping now.
   int being_swept_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Spaces before this have no unswept block: spans, classes, types.
+  // Used spaces before this have no unswept block.
   size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool marking_ ABSL_GUARDED_BY(mutex_) = false;
   // Written by BeginMark, when nobody allocates or sweeps; read by those who
   // do, and by the marker.
   Epoch epoch_ = 1;
-  // Sums, which order nothing: relaxed, written by every allocating or sweeping
-  // thread, read by any.
+  // Sums. Written under the lock, read by any thread; they order nothing:
+  // relaxed.
   std::atomic<int64_t> allocated_objects_ = 0;
   std::atomic<int64_t> allocated_bytes_ = 0;
   std::atomic<int64_t> freed_objects_ = 0;

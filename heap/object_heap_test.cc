@@ -2,9 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <iterator>
 #include <new>
-#include <optional>
 #include <set>
 #include <vector>
 
@@ -12,7 +11,8 @@
 #include "absl/status/statusor.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
-#include "bibop/heap/local_allocator.h"
+#include "bibop/heap/object_heap_fixture.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
@@ -33,107 +33,95 @@ struct WithTracked {
   Tracked tracked;
 };
 
-class ObjectHeapTest : public ::testing::Test {
- protected:
-  explicit ObjectHeapTest(size_t max_bytes = Cage::kCapacity)
-      : heap_(ObjectHeap::Create(max_bytes).value()),
-        allocator_(LocalAllocator::Create(*heap_).value()) {}
-
-  template <class T>
-  absl::StatusOr<void*> Allocate() {
-    void* cell = allocator_.TryAllocate<T>();
-    if (cell != nullptr) return cell;
-    return allocator_.AllocateSlow(kTypeInfo<T>);
-  }
-
-  // A whole cycle in which exactly the objects of `live` are marked.
-  void Collect(const std::vector<void*>& live) {
-    heap_->FinishSweep();
-    allocator_.Retire();
-    heap_->BeginMark();
-    for (void* object : live) {
-      BlockDescriptor* block = Cage::DescriptorOf(object);
-      block->marks[block->CellIndex(Cage::OffsetInBlock(object))] =
-          heap_->epoch();
-    }
-    heap_->FinishMark();
-  }
-
-  std::set<void*> Objects() {
-    allocator_.Retire();
-    std::set<void*> objects;
-    heap_->ForEachObject(
-        [&objects](ObjectRef object) { objects.insert(object.start); });
-    return objects;
-  }
-
-  // Told by destructors that the heap runs when it is destroyed.
-  Lifetimes lifetimes_;
-  // The allocator gives its blocks back to the heap when it is destroyed.
-  std::unique_ptr<ObjectHeap> heap_;
-  LocalAllocator allocator_;
-};
-
 // I-1: without the bit, conservative look-up and sweeping would not see it.
 TEST_F(ObjectHeapTest, EveryObjectHasItsAllocBitAndNothingElseHas) {
   std::set<void*> allocated;
   for (int i = 0; i < 5000; ++i) allocated.insert(Allocate<Leaf>().value());
-  EXPECT_EQ(allocated.size(), 5000u);
+  for (int i = 1; i <= 3000; ++i) {
+    allocated.insert(Allocate<Leaf>(sizeof(Leaf) + 100 * i).value());
+  }
+  EXPECT_EQ(allocated.size(), 8000u);
   EXPECT_EQ(Objects(), allocated);
 }
 
 // I-1 again, after sweeping and allocating in the holes.
 TEST_F(ObjectHeapTest, TheLiveAndTheNewAreTheObjectsAfterACycle) {
+  const auto allocate = [this](int i) {
+    return i % 2 == 0 ? Allocate<Leaf>() : Allocate<Leaf>(32 + i % 500);
+  };
   std::vector<void*> live;
-  for (int i = 0; i < 10000; ++i) {
-    void* object = Allocate<Leaf>().value();
+  for (int i = 0; i < 20000; ++i) {
+    void* object = allocate(i).value();
     if (i % 3 == 0) live.push_back(object);
   }
   Collect(live);
   std::set<void*> expected(live.begin(), live.end());
-  for (int i = 0; i < 3000; ++i) {
-    void* object = Allocate<Leaf>().value();
+  for (int i = 0; i < 6000; ++i) {
     // I-2: never a cell in which something lives.
-    ASSERT_TRUE(expected.insert(object).second) << "a live cell, handed out";
+    ASSERT_TRUE(expected.insert(allocate(i).value()).second)
+        << "a live cell, handed out";
   }
   heap_->FinishSweep();
   EXPECT_EQ(Objects(), expected);
 }
 
 // I-2: a hole is used, and only the hole.
-TEST_F(ObjectHeapTest, AFreedCellIsHandedOutAgainBeforeANewBlockIsTaken) {
-  const size_t in_a_block = kBlockSize / kTypeInfo<Leaf>.cell_size;
-  std::vector<void*> live;
-  void* dead = nullptr;
-  for (size_t i = 0; i < in_a_block; ++i) {
-    void* object = Allocate<Leaf>().value();
-    if (i == 5) {
-      dead = object;
-    } else {
-      live.push_back(object);
-    }
+TEST_F(ObjectHeapTest, AFreedCellOfABlockIsHandedOutAgainBeforeABlockIsTaken) {
+  for (const bool mixed : {false, true}) {
+    if (!mixed) AllocateWhileRare<Leaf>();
+    const auto allocate = [&]() {
+      return mixed ? Allocate<Leaf>(48).value() : Allocate<Leaf>().value();
+    };
+    std::set<void*> live;
+    for (size_t i = 0; i < 682; ++i) live.insert(allocate());
+    void* dead = *std::next(live.begin(), 55);
+    live.erase(dead);
+    Collect(live);
+    heap_->FinishSweep();
+    const size_t before = heap_->bytes_in_use();
+    EXPECT_EQ(allocate(), dead);
+    EXPECT_EQ(heap_->bytes_in_use(), before);
+    Collect({});
   }
-  const size_t before = heap_->bytes_in_use();
-  Collect(live);
-  EXPECT_EQ(Allocate<Leaf>().value(), dead);
-  EXPECT_EQ(heap_->bytes_in_use(), before);
 }
 
 // I-3: a block that was not swept for the last mark still has the alloc bits of
 // the dead; one that is handed out has not.
 TEST_F(ObjectHeapTest, ABlockIsSweptBeforeItIsAllocatedIn) {
-  for (int i = 0; i < 3000; ++i) {
+  for (void* cell : AllocateWhileRare<WithTracked>()) {
+    new (cell) WithTracked(lifetimes_);
+  }
+  const size_t in_a_block = kBlockSize / kTypeInfo<WithTracked>.cell_size;
+  for (size_t i = 0; i < 3 * in_a_block; ++i) {
     new (Allocate<WithTracked>().value()) WithTracked(lifetimes_);
   }
   Collect({});
   EXPECT_EQ(lifetimes_.dead(), 0) << "sweeping is lazy";
-  const size_t in_a_block = kBlockSize / kTypeInfo<WithTracked>.cell_size;
   new (Allocate<WithTracked>().value()) WithTracked(lifetimes_);
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
-  BlockDescriptor* block =
-      heap_->AcquireBlock(kTypeInfo<WithTracked>, kTypeId<WithTracked>).value();
+  BlockDescriptor* block = heap_
+                               ->AcquireBlock(kTypeInfo<WithTracked>,
+                                              kTypeId<WithTracked>, nullptr, {})
+                               .value();
   EXPECT_EQ(block->swept_epoch, heap_->epoch());
-  heap_->ReturnBlock(block);
+  EXPECT_EQ(lifetimes_.dead(), static_cast<int>(2 * in_a_block));
+  heap_->ReturnBlock(block, kTypeId<WithTracked>);
+}
+
+TEST_F(ObjectHeapTest, AMixedBlockIsSweptBeforeItIsAllocatedIn) {
+  const size_t size = kTypeInfo<WithTracked>.cell_size + 24;
+  const size_t size_class = FindSizeClass(size, 8);
+  const size_t in_a_block = SizeClassOf(size_class).cells;
+  for (size_t i = 0; i < 3 * in_a_block; ++i) {
+    new (Allocate<WithTracked>(size).value()) WithTracked(lifetimes_);
+  }
+  Collect({});
+  EXPECT_EQ(lifetimes_.dead(), 0) << "sweeping is lazy";
+  const MixedCells cells = heap_->AcquireCells(size_class, 3, {}).value();
+  EXPECT_EQ(cells.block->swept_epoch, heap_->epoch());
+  EXPECT_EQ(cells.cells.last - cells.cells.first, 3u);
+  EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
+  heap_->ReturnCells(size_class, cells);
 }
 
 TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {
@@ -141,7 +129,9 @@ TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {
   for (int cycle = 0; cycle < 300; ++cycle) {  // epochs wrap around
     live.clear();
     for (int i = 0; i < 500; ++i) {
-      void* cell = Allocate<WithTracked>().value();
+      // In blocks of the type, in mixed ones, and, one in 500, in a span.
+      const size_t extra = i % 500 == 0 ? 300000 : i % 2 * i;
+      void* cell = Allocate<WithTracked>(sizeof(WithTracked) + extra).value();
       new (cell) WithTracked(lifetimes_);
       if (i % 7 == 0) live.push_back(cell);
     }
@@ -169,36 +159,19 @@ TEST_F(ObjectHeapTest, AMarkOfLongAgoIsNotAMark) {
   EXPECT_EQ(Objects(), std::set<void*>({kept}));
 }
 
-TEST_F(ObjectHeapTest, EmptyBlocksServeOtherTypes) {
+TEST_F(ObjectHeapTest, EmptyBlocksServeOtherTypesAndSizes) {
   for (int i = 0; i < 100000; ++i) (void)Allocate<Leaf>().value();
+  for (int i = 0; i < 10; ++i) (void)Allocate<Leaf>(400000).value();
   const size_t before = heap_->bytes_in_use();
   const size_t committed = heap_->bytes_committed();
   Collect({});
   Collect({});
   EXPECT_EQ(heap_->bytes_in_use(), 0u);
   for (int i = 0; i < 50000; ++i) (void)Allocate<int64_t>().value();
+  for (int i = 0; i < 500; ++i) (void)Allocate<Leaf>(5000).value();
   EXPECT_LT(heap_->bytes_in_use(), before);
   EXPECT_LT(heap_->bytes_committed() - committed, size_t{1} << 20)
       << "blocks are used again; only side records may be new";
-}
-
-TEST_F(ObjectHeapTest, AnyInteriorAddressFindsItsObject) {
-  auto* object = static_cast<std::byte*>(Allocate<Leaf>().value());
-  auto* next = static_cast<std::byte*>(Allocate<Leaf>().value());
-  allocator_.Retire();
-  for (size_t offset = 0; offset < sizeof(Leaf); ++offset) {
-    const std::optional<ObjectRef> found =
-        heap_->FindObject(reinterpret_cast<uintptr_t>(object + offset));
-    ASSERT_TRUE(found.has_value());
-    EXPECT_EQ(found->start, object);
-    EXPECT_EQ(found->type, &kTypeInfo<Leaf>);
-  }
-  EXPECT_EQ(heap_->FindObject(reinterpret_cast<uintptr_t>(next))->start, next);
-  EXPECT_FALSE(
-      heap_->FindObject(reinterpret_cast<uintptr_t>(next + sizeof(Leaf)))
-          .has_value())
-      << "nothing was allocated there";
-  EXPECT_FALSE(heap_->FindObject(0).has_value());
 }
 
 TEST_F(ObjectHeapTest, CountsWhatWasAllocatedAndFreed) {
@@ -206,9 +179,34 @@ TEST_F(ObjectHeapTest, CountsWhatWasAllocatedAndFreed) {
   allocator_.Retire();
   EXPECT_EQ(heap_->allocated().objects, 1234);
   EXPECT_EQ(heap_->allocated().bytes, 1234 * 32);
+  // A class of small cells, one of large ones, and a span.
+  for (const size_t size : {40, 8192, 400000}) {
+    const int64_t objects = heap_->allocated().objects;
+    const int64_t bytes = heap_->allocated().bytes;
+    (void)Allocate<Leaf>(size).value();
+    allocator_.Retire();
+    EXPECT_EQ(heap_->allocated().objects, objects + 1);
+    EXPECT_EQ(heap_->allocated().bytes, bytes + static_cast<int64_t>(size));
+  }
   Collect({});
   heap_->FinishSweep();
-  EXPECT_EQ(heap_->freed_objects(), 1234);
+  EXPECT_EQ(heap_->freed_objects(), 1237);
+}
+
+TEST_F(ObjectHeapTest, SweepSomeSweepsSoManyBlocksAndSaysWhetherMoreAreLeft) {
+  const size_t in_a_block = kBlockSize / 64;
+  for (size_t i = 0; i < 4 * in_a_block; ++i) {
+    new (Allocate<WithTracked>(64).value()) WithTracked(lifetimes_);
+  }
+  Collect({});
+  EXPECT_TRUE(heap_->SweepSome(1));
+  EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
+  EXPECT_EQ(heap_->bytes_in_use(), 3 * kBlockSize) << "empty ones are free";
+  EXPECT_TRUE(heap_->SweepSome(2));
+  EXPECT_EQ(lifetimes_.dead(), static_cast<int>(3 * in_a_block));
+  EXPECT_FALSE(heap_->SweepSome(2));
+  EXPECT_EQ(lifetimes_.alive(), 0);
+  EXPECT_EQ(heap_->bytes_in_use(), 0u);
 }
 
 class SmallHeapTest : public ObjectHeapTest {
@@ -221,48 +219,14 @@ TEST_F(SmallHeapTest, AFullHeapIsAStatusAndACycleMakesRoom) {
   int64_t count = 0;
   for (; cell.ok(); cell = Allocate<Leaf>()) ++count;
   EXPECT_EQ(cell.status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(count, (1 << 20) / 32);
+  // The block of the rare ones is a quarter full.
+  EXPECT_EQ(count, (1 << 20) / 32 - 3 * 1024 / 4);
+  EXPECT_EQ(Allocate<Leaf>(300000).status().code(),
+            absl::StatusCode::kResourceExhausted);
   Collect({});
   EXPECT_TRUE(Allocate<Leaf>().ok());
-}
-
-struct CollectsInDestructor {
-  ObjectHeap** heap;
-  ~CollectsInDestructor() {
-    if (*heap != nullptr) (*heap)->FinishSweep();
-  }
-};
-
-// Its block is the last to be swept, so there is nothing left that a nested
-// sweep would stumble over by itself.
-TEST_F(ObjectHeapTest, ADestructorThatCollectsIsTold) {
-  ObjectHeap* heap = heap_.get();
-  new (Allocate<CollectsInDestructor>().value()) CollectsInDestructor{&heap};
-  Collect({});
-  EXPECT_DEATH(heap_
-                   ->AcquireBlock(kTypeInfo<CollectsInDestructor>,
-                                  kTypeId<CollectsInDestructor>)
-                   .IgnoreError(),
-               "neither may collect");
-  heap = nullptr;
   heap_->FinishSweep();
-}
-
-struct AllocatesInDestructor {
-  ObjectHeap** heap;
-  ~AllocatesInDestructor() {
-    if (*heap == nullptr) return;
-    (void)(*heap)->AcquireBlock(kTypeInfo<Leaf>, kTypeId<Leaf>);
-  }
-};
-
-TEST_F(ObjectHeapTest, ADestructorThatAllocatesIsTold) {
-  ObjectHeap* heap = heap_.get();
-  new (Allocate<AllocatesInDestructor>().value()) AllocatesInDestructor{&heap};
-  Collect({});
-  EXPECT_DEATH(heap_->FinishSweep(), "neither may allocate");
-  heap = nullptr;
-  heap_->FinishSweep();
+  EXPECT_TRUE(Allocate<Leaf>(300000).ok());
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace bibop {
 namespace {
 
 constexpr size_t kCapacity = size_t{1} << 20;
-constexpr size_t kChunk = 16384;
+constexpr size_t kChunk = size_t{64} << 10;
 constexpr size_t kChunks = kCapacity / kChunk;
 
 class SideTableTest : public ::testing::Test {
@@ -127,26 +127,25 @@ TEST_F(SideTableTest, OnceEmptyItCanBeFullOfAnySize) {
 }
 
 TEST_F(SideTableTest, ChunksThatWereGivenBackServeAgain) {
-  EXPECT_EQ(Fill(128), 2 * kChunks);
+  EXPECT_EQ(Fill(128), 8 * kChunks);
   FreeAll();
   table_.ReleaseEmptyChunks(kChunks / 2);
   table_.CheckInvariants();
-  EXPECT_EQ(Fill(64), 4 * kChunks);
+  EXPECT_EQ(Fill(64), 16 * kChunks);
 }
 
 TEST_F(SideTableTest, GivingBackLeavesRecordsInUseAlone) {
-  EXPECT_EQ(Fill(128), 2 * kChunks);
-  // One chunk with both records in use, one with one, one with none.
-  const auto record = [this](size_t number) {
-    return records_.find(range_.start() + number * 128 * SideTable::kUnit);
-  };
-  for (size_t number : {2, 4, 5}) Free(record(number));
+  EXPECT_EQ(Fill(128), 8 * kChunks);
+  // One chunk is empty, one has one record left, and the others are full.
+  for (size_t number = 8; number < 23; ++number) {
+    Free(records_.find(range_.start() + number * 128 * SideTable::kUnit));
+  }
   table_.ReleaseEmptyChunks(kChunks);
   for (const auto& [start, content] : records_) Check(start, content);
 }
 
 TEST_F(SideTableTest, GivesBackEmptyChunksAndNoMoreThanItMay) {
-  EXPECT_EQ(Fill(128), 2 * kChunks);
+  EXPECT_EQ(Fill(128), 8 * kChunks);
   FreeAll();
   table_.ReleaseEmptyChunks(10);
   size_t zero = 0;
@@ -157,11 +156,11 @@ TEST_F(SideTableTest, GivesBackEmptyChunksAndNoMoreThanItMay) {
   EXPECT_EQ(zero, 10u) << "memory that was given back reads as zero";
 }
 
-TEST_F(SideTableTest, AFewRecordsTakeLittleMemory) {
-  Allocate(1);
+TEST_F(SideTableTest, ASizeTakesNoMoreThanItsRecordsNeed) {
+  for (int i = 0; i < 28; ++i) Allocate(36);
+  EXPECT_EQ(table_.committed(), kChunk);
   Allocate(36);
-  Allocate(100);
-  EXPECT_LE(table_.committed(), size_t{64} << 10);
+  EXPECT_EQ(table_.committed(), 2 * kChunk);
 }
 
 }  // namespace

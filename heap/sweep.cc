@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
@@ -53,20 +54,45 @@ bool DiesUnseen(const BlockDescriptor& block) {
          block.type->destroy == nullptr;
 }
 
+// Most words have all bits set or none, and not every processor that a program
+// may run on counts bits by an instruction.
+size_t Count(uint64_t bits) {
+  return bits == 0 ? 0 : bits == ~uint64_t{0} ? 64 : std::popcount(bits);
+}
+
+// Ends the lives of all objects in the block and returns their number. None is
+// in construction, so nobody else clears bits.
+size_t ClearBlock(BlockDescriptor& block, bool unseen) {
+  size_t count = 0;
+  for (size_t word = 0; word < block.alloc_words(); ++word) {
+    const uint64_t dead = std::exchange(block.alloc_bits[word], 0);
+    count += Count(dead);
+    if (!unseen) Destroy(block, 64 * word, dead);
+  }
+  return count;
+}
+
 }  // namespace
+
+bool IsDeadUnseen(const BlockDescriptor& block, Epoch epoch) {
+  return block.marked_epoch != epoch && DiesUnseen(block);
+}
 
 SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
   SweepResult result = {0, 0};
-  const bool any_live = block.marked_epoch == epoch;
   const bool unseen = DiesUnseen(block);
+  if (block.marked_epoch != epoch) {
+    result.freed_objects = ClearBlock(block, unseen);
+    block.swept_epoch = epoch;
+    return result;
+  }
   for (size_t word = 0; word < block.alloc_words(); ++word) {
-    const uint64_t allocated =
-        std::atomic_ref(block.alloc_bits[word]).load(std::memory_order_acquire);
-    const uint64_t live =
-        any_live ? allocated & LiveBits(block.marks + 64 * word, epoch) : 0;
+    const uint64_t allocated = std::atomic_ref(block.alloc_bits[word])
+                                   .load(std::memory_order_acquire);
+    const uint64_t live = allocated & LiveBits(block.marks + 64 * word, epoch);
     const uint64_t dead = allocated & ~live;
-    result.live_objects += std::popcount(live);
-    result.freed_objects += std::popcount(dead);
+    result.live_objects += Count(live);
+    result.freed_objects += Count(dead);
     if (dead == 0) continue;
     // Before the destructors, so that an object is gone for everyone when its
     // destructor runs. Atomic, for the constructor of an object in another
@@ -80,12 +106,7 @@ SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
 }
 
 void DestroyBlock(BlockDescriptor& block) {
-  const bool unseen = DiesUnseen(block);
-  for (size_t word = 0; word < block.alloc_words(); ++word) {
-    const uint64_t dead = block.alloc_bits[word];
-    block.alloc_bits[word] = 0;
-    if (!unseen) Destroy(block, 64 * word, dead);
-  }
+  ClearBlock(block, DiesUnseen(block));
 }
 
 }  // namespace bibop

@@ -16,6 +16,11 @@ struct SweepResult {
   size_t freed_objects;
 };
 
+// Whether no object of `block` carries the mark of `epoch`, the last finished
+// mark, and none has to be looked at to be swept: SweepBlock takes some
+// nanoseconds then.
+bool IsDeadUnseen(const BlockDescriptor& block, Epoch epoch);
+
 // Sweeps `block` by the marks of `epoch`, the last finished mark: an object
 // lives if it carries that epoch. Each dead object's destructor runs exactly
 // once, in no particular order; objects of a type without one are not touched,

@@ -1,18 +1,25 @@
 #include "bibop/heap/sweep.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
 #include <random>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "absl/base/config.h"
+#include "absl/base/log_severity.h"
+#include "absl/log/scoped_mock_log.h"
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "bibop/testing/tracked.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
@@ -20,19 +27,47 @@ namespace {
 
 using ::bibop::testing::Lifetimes;
 using ::bibop::testing::Tracked;
+using ::testing::_;
+using ::testing::HasSubstr;
 
 struct Leaf {
   int64_t words[3];
 };
 
-template <class T>
-BlockDescriptor* NewBlock(Cage& cage) {
-  return cage.AllocateBlock(kTypeInfo<T>, kTypeId<T>, 1).value();
-}
+struct WithTracked {
+  explicit WithTracked(Lifetimes& lifetimes) : tracked(lifetimes) {}
+  int64_t payload = 0;
+  Tracked tracked;
+};
 
-TEST(Sweep, KeepsExactlyWhatCarriesTheEpoch) {
-  std::unique_ptr<Cage> cage = Cage::Create(Cage::kCapacity).value();
-  BlockDescriptor* block = NewBlock<Leaf>(*cage);
+struct alignas(16) OtherTracked {
+  explicit OtherTracked(Lifetimes& lifetimes) : tracked(lifetimes) {}
+  Tracked tracked;
+};
+
+class SweepTest : public ::testing::Test {
+ protected:
+  template <class T>
+  BlockDescriptor* NewBlock() {
+    return cage_->AllocateUniform(kTypeInfo<T>, 1).value();
+  }
+
+  // Makes a T in a free cell.
+  template <class T, class... Args>
+  T* Make(BlockDescriptor* block, size_t index, Args&&... args) {
+    SetAllocBits(*block, {index, index + 1});
+    block->marks[index] = 0;
+    if (block->type_ids != nullptr) block->type_ids[index] = kTypeId<T>;
+    std::byte* cell = Cage::StartOf(block) + index * block->cell_size;
+    UnpoisonForObject(cell, sizeof(T));
+    return new (cell) T{std::forward<Args>(args)...};
+  }
+
+  std::unique_ptr<Cage> cage_ = Cage::Create(Cage::kCapacity).value();
+};
+
+TEST_F(SweepTest, KeepsExactlyWhatCarriesTheEpoch) {
+  BlockDescriptor* block = NewBlock<Leaf>();
   std::mt19937 random(2);  // NOLINT(cert-msc51-cpp): repeatable
   for (int epoch = 1; epoch <= 255; ++epoch) {
     std::vector<bool> live(block->cell_count);
@@ -40,11 +75,15 @@ TEST(Sweep, KeepsExactlyWhatCarriesTheEpoch) {
     size_t expected_live = 0;
     for (size_t i = 0; i < block->cell_count; ++i) {
       const bool is_allocated = random() % 4 != 0;
-      // Every byte but the epoch's own is another epoch or none.
       const bool is_marked = random() % 3 == 0;
       if (is_allocated) SetAllocBits(*block, {i, i + 1});
-      block->marks[i] = static_cast<uint8_t>(
-          is_marked ? epoch : (epoch + 1 + random() % 255) % 256);
+      if (is_marked) {
+        block->Mark(i, static_cast<Epoch>(epoch));
+      } else {
+        // Every byte but the epoch's own is another epoch or none.
+        block->marks[i] =
+            static_cast<uint8_t>((epoch + 1 + random() % 255) % 256);
+      }
       live[i] = is_allocated && is_marked;
       allocated += is_allocated ? 1 : 0;
       expected_live += live[i] ? 1 : 0;
@@ -60,23 +99,22 @@ TEST(Sweep, KeepsExactlyWhatCarriesTheEpoch) {
   }
 }
 
-struct WithTracked {
-  explicit WithTracked(Lifetimes& lifetimes) : tracked(lifetimes) {}
-  int64_t payload = 0;
-  Tracked tracked;
-};
+TEST_F(SweepTest, ABlockInWhichNothingWasMarkedIsEmptyAfterwards) {
+  BlockDescriptor* block = NewBlock<Leaf>();
+  SetAllocBits(*block, {0, block->cell_count});
+  block->Mark(0, 1);
+  const SweepResult result = SweepBlock(*block, 2);
+  EXPECT_EQ(result.live_objects, 0u);
+  EXPECT_EQ(result.freed_objects, block->cell_count);
+  EXPECT_EQ(NextFreeRun(*block, 0).last, block->cell_count);
+}
 
-TEST(Sweep, DestroysEachDeadObjectOnce) {
-  std::unique_ptr<Cage> cage = Cage::Create(Cage::kCapacity).value();
-  BlockDescriptor* block = NewBlock<WithTracked>(*cage);
+TEST_F(SweepTest, DestroysEachDeadObjectOnce) {
+  BlockDescriptor* block = NewBlock<WithTracked>();
   Lifetimes lifetimes;
-  const int count = 100;
-  SetAllocBits(*block, {0, count});
-  for (int i = 0; i < count; ++i) {
-    std::byte* cell = Cage::StartOf(block) + i * block->cell_size;
-    Unpoison(cell, sizeof(WithTracked));
-    new (cell) WithTracked(lifetimes);
-    block->marks[i] = i % 2 == 0 ? 2 : 0;
+  for (size_t i = 0; i < 100; ++i) {
+    Make<WithTracked>(block, i, lifetimes);
+    if (i % 2 == 0) block->Mark(i, 2);
   }
   EXPECT_EQ(SweepBlock(*block, 2).freed_objects, 50u);
   EXPECT_EQ(lifetimes.dead(), 50);
@@ -88,15 +126,73 @@ TEST(Sweep, DestroysEachDeadObjectOnce) {
   EXPECT_EQ(lifetimes.dead(), 100);
 }
 
-TEST(SweepDeathTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
+TEST_F(SweepTest, EachCellOfAMixedBlockDiesAsItsOwnType) {
+  const size_t size_class = kTypeInfo<WithTracked>.size_class;
+  ASSERT_EQ(kTypeInfo<OtherTracked>.size_class, size_class);
+  BlockDescriptor* block =
+      cage_->AllocateMixed(SizeClassOf(size_class), 1).value();
+  std::array<Lifetimes, 2> lifetimes;
+  for (size_t i = 0; i < 300; i += 3) {
+    Make<WithTracked>(block, i, lifetimes[0]);
+    Make<OtherTracked>(block, i + 1, lifetimes[1]);
+    Make<int64_t>(block, i + 2);
+    if (i % 2 == 0) block->Mark(i, 2);
+    if (i % 4 == 0) block->Mark(i + 1, 2);
+  }
+  const SweepResult result = SweepBlock(*block, 2);
+  EXPECT_EQ(result.live_objects, 75u);
+  EXPECT_EQ(result.freed_objects, 225u);
+  EXPECT_EQ(lifetimes[0].alive(), 50);
+  EXPECT_EQ(lifetimes[1].alive(), 25);
+  DestroyBlock(*block);
+  EXPECT_EQ(lifetimes[0].alive(), 0);
+  EXPECT_EQ(lifetimes[1].alive(), 0);
+}
+
+TEST_F(SweepTest, AnObjectOfManyBlocksDiesOnce) {
+  struct Large {
+    explicit Large(Lifetimes& lifetimes) : tracked(lifetimes) {}
+    Tracked tracked;
+    std::byte bytes[300000] = {};
+  };
+  BlockDescriptor* block =
+      cage_->AllocateSpan(kTypeInfo<Large>, sizeof(Large), 1).value();
+  Lifetimes lifetimes;
+  Make<Large>(block, 0, lifetimes);
+  block[block->run_blocks - 1].Mark(0, 2);
+  EXPECT_EQ(SweepBlock(*block, 2).live_objects, 1u);
+  EXPECT_EQ(lifetimes.alive(), 1);
+  EXPECT_EQ(SweepBlock(*block, 3).freed_objects, 1u);
+  EXPECT_EQ(lifetimes.alive(), 0);
+  EXPECT_FALSE(block->IsAllocated(0));
+}
+
+struct Throwing {
+  explicit Throwing(Lifetimes& lifetimes) : tracked(lifetimes) {}
+  ~Throwing() noexcept(false) { throw std::runtime_error("no"); }
+  int64_t payload = 0;
+  Tracked tracked;
+};
+
+// The other objects', and what is left of this one.
+TEST_F(SweepTest, ADestructorThatThrowsIsLoggedAndTheOthersRun) {
+  BlockDescriptor* block = NewBlock<Throwing>();
+  Lifetimes lifetimes;
+  for (size_t i = 0; i < 3; ++i) Make<Throwing>(block, i, lifetimes);
+  absl::ScopedMockLog log(absl::MockLogDefault::kDisallowUnexpected);
+  EXPECT_CALL(log, Log(absl::LogSeverity::kError, _,
+                       AllOf(HasSubstr("Throwing"), HasSubstr("dropped"))))
+      .Times(3);
+  log.StartCapturingLogs();
+  EXPECT_EQ(SweepBlock(*block, 2).freed_objects, 3u);
+  EXPECT_EQ(lifetimes.alive(), 0);
+}
+
+TEST_F(SweepTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
   if (!kPoisonsFreedMemory) GTEST_SKIP() << "an unchecked build";
-  std::unique_ptr<Cage> cage = Cage::Create(Cage::kCapacity).value();
-  BlockDescriptor* block = NewBlock<Leaf>(*cage);
-  auto* leaf = reinterpret_cast<Leaf*>(Cage::StartOf(block));
-  SetAllocBits(*block, {0, 1});
-  Unpoison(leaf, sizeof(Leaf));
+  BlockDescriptor* block = NewBlock<Leaf>();
+  Leaf* leaf = Make<Leaf>(block, 0);
   leaf->words[0] = 42;
-  block->marks[0] = 0;
   SweepBlock(*block, 2);
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
   EXPECT_DEATH(static_cast<void>(*static_cast<volatile int64_t*>(leaf->words)),

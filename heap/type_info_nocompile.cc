@@ -17,10 +17,19 @@ class Traced {
   void Trace(auto& visitor) const { (void)visitor; }
 #endif
 
-#ifdef THROWS_IN_DESTRUCTOR
- public:
-  ~Traced() noexcept(false) {}
+#ifdef HIDES_DESTRUCTOR
+ private:
+  ~Traced() = default;
 #endif
+};
+
+class
+#ifdef ALIGNS_TO_TWO_PAGES
+    alignas(8192)
+#else
+    alignas(4096)
+#endif
+        Aligned {
 };
 
 #ifdef MAKES_A_CONST_OBJECT
@@ -29,6 +38,6 @@ using Collected = const Traced;
 using Collected = Traced;
 #endif
 
-TypeId Use() { return kTypeId<Collected>; }
+TypeId Use() { return kTypeId<Collected> + kTypeId<Aligned>; }
 
 }  // namespace bibop

@@ -1,11 +1,18 @@
 #include "bibop/heap/type_info.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "absl/base/log_severity.h"
+#include "absl/log/scoped_mock_log.h"
+#include "bibop/base/poison.h"
+#include "bibop/heap/size_classes.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
@@ -21,6 +28,9 @@ class MarkingVisitor {
 };
 
 namespace {
+
+using ::testing::_;
+using ::testing::HasSubstr;
 
 struct Leaf {
   int64_t value;
@@ -70,23 +80,61 @@ TEST(TypeInfo, DestroyRunsTheDestructor) {
   EXPECT_EQ(destroyed, 1);
 }
 
+struct ThrowingDestructor {
+  ~ThrowingDestructor() noexcept(false) { throw std::runtime_error("no"); }
+};
+
+TEST(TypeInfo, WhatADestructorThrowsIsLoggedAndGoesNoFurther) {
+  absl::ScopedMockLog log(absl::MockLogDefault::kDisallowUnexpected);
+  EXPECT_CALL(log, Log(absl::LogSeverity::kError, _,
+                       HasSubstr("::ThrowingDestructor threw an exception")));
+  log.StartCapturingLogs();
+  alignas(ThrowingDestructor) std::byte memory[sizeof(ThrowingDestructor)];
+  kTypeInfo<ThrowingDestructor>.destroy(new (memory) ThrowingDestructor);
+}
+
 TEST(TypeInfo, CellsHoldTheirObjectsAlignedAndAreNotMuchLarger) {
-  for (size_t alignment = 1; alignment <= 4096; alignment *= 2) {
+  for (size_t alignment = 1; alignment <= kMaxAlignment; alignment *= 2) {
     for (size_t size = alignment; size <= 32768; size += alignment) {
       const size_t cell = CellSizeFor(size, alignment);
       ASSERT_GE(cell, size);
       ASSERT_EQ(cell % alignment, 0u);
-      ASSERT_EQ(cell % 8, 0u);
-      ASSERT_TRUE(cell < size + 8 || cell == 16) << size;
+      ASSERT_EQ(cell % kPoisonGranularity, 0u);
+      ASSERT_GE(cell, kMinCellSize);
+      ASSERT_TRUE(cell < size + std::max(kPoisonGranularity, size_t{2}) ||
+                  cell == std::max(alignment, kMinCellSize))
+          << size;
     }
   }
+}
+
+struct Large {
+  std::byte bytes[kMaxMediumSize];
+};
+struct TooLarge {
+  std::byte bytes[kMaxMediumSize + 1];
+};
+struct alignas(4096) PageAligned {
+  std::byte bytes[4097];
+};
+
+TEST(TypeInfo, TheSizeClassHasCellsForTheObject) {
+  EXPECT_EQ(kTypeInfo<Leaf>.size_class, 0u);
+  EXPECT_EQ(kTypeInfo<Aligned>.size_class, FindSizeClass(64, 64));
+  EXPECT_EQ(kTypeInfo<Large>.size_class, kNumSizeClasses - 1);
+  EXPECT_EQ(kTypeInfo<TooLarge>.size_class, kNumSizeClasses);
+  EXPECT_EQ(SizeClassOf(kTypeInfo<PageAligned>.size_class).cell_size, 8192u);
 }
 
 TEST(TypeInfo, EachTypeHasOneNumberOfItsOwn) {
   EXPECT_NE(kTypeId<Leaf>, 0);
   EXPECT_NE(kTypeId<Leaf>, kTypeId<Inner>);
   EXPECT_EQ(RegisterType(kTypeInfo<Leaf>), kTypeId<Leaf>);
+  EXPECT_EQ(TypeOf(kTypeId<Leaf>), &kTypeInfo<Leaf>);
+  EXPECT_EQ(TypeOf(kTypeId<Inner>), &kTypeInfo<Inner>);
 }
+
+TEST(TypeInfo, ZeroIsNoType) { EXPECT_EQ(TypeOf(0), nullptr); }
 
 // Seen by a static initializer that ran before the number was given out.
 struct Late {};

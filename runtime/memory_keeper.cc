@@ -1,6 +1,7 @@
 #include "bibop/runtime/memory_keeper.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <memory>
@@ -62,9 +63,9 @@ MemoryKeeper::~MemoryKeeper() {
   if (thread_.joinable()) thread_.join();
 }
 
-void MemoryKeeper::Wake() {
+void MemoryKeeper::WakeSlow() {
   absl::MutexLock lock(mutex_);
-  awake_ = true;
+  awake_.store(true, std::memory_order_relaxed);
 }
 
 bool MemoryKeeper::stopping() const {
@@ -78,7 +79,7 @@ void MemoryKeeper::Run() {
       absl::MutexLock lock(mutex_);
       mutex_.Await(absl::Condition(
           +[](MemoryKeeper* k) ABSL_EXCLUSIVE_LOCKS_REQUIRED(k->mutex_) {
-            return k->awake_ || k->stopping_;
+            return k->awake_.load(std::memory_order_relaxed) || k->stopping_;
           },
           this));
     }
@@ -86,11 +87,11 @@ void MemoryKeeper::Run() {
     for (bool more = true; more;) {
       {
         absl::MutexLock lock(mutex_);
-        awake_ = false;
         if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), period_)) {
           return;
         }
       }
+      awake_.store(false, std::memory_order_seq_cst);
       const absl::Time now = absl::Now();
       more = Tick(now - last);
       last = now;

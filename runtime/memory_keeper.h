@@ -14,6 +14,7 @@
 #ifndef BIBOP_RUNTIME_MEMORY_KEEPER_H_
 #define BIBOP_RUNTIME_MEMORY_KEEPER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <thread>
@@ -44,11 +45,14 @@ class MemoryKeeper {
   ~MemoryKeeper();
 
   // Says that blocks may have become free or wait to be swept.
-  void Wake() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Wake() ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (!awake_.load(std::memory_order_relaxed)) WakeSlow();
+  }
 
  private:
   MemoryKeeper(ObjectHeap& heap, absl::Duration half_life);
 
+  void WakeSlow() ABSL_LOCKS_EXCLUDED(mutex_);
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
   // Sweeps and gives back; returns whether there is more to do later.
   bool Tick(absl::Duration elapsed) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -59,7 +63,11 @@ class MemoryKeeper {
   // How often it wakes up.
   const absl::Duration period_;
   mutable absl::Mutex mutex_;
-  bool awake_ ABSL_GUARDED_BY(mutex_) = false;
+  // Whether there is something to do. Set under the lock, for the thread waits
+  // for it there; cleared by the thread before it looks what there is. Read
+  // without the lock, relaxed, by a Wake that need not be heard again: the
+  // thread has yet to look.
+  std::atomic<bool> awake_ = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -1,0 +1,292 @@
+// What a heap takes from the system, what it gives back, and the limit.
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bibop/heap/block.h"
+#include "bibop/heap/cage.h"
+#include "bibop/heap/local_allocator.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/heap/object_heap_fixture.h"
+#include "bibop/heap/size_classes.h"
+#include "bibop/heap/type_info.h"
+#include "gtest/gtest.h"
+
+namespace bibop {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr size_t kMiB = size_t{1} << 20;
+
+struct Leaf {
+  int64_t words[4];
+};
+
+// ---- many types ----
+
+constexpr size_t kTypes = 1000;
+constexpr size_t kObjectsOfEach = 10;
+
+// Types of 16 to 515 bytes, every size twice.
+template <size_t number>
+struct Numbered {
+  std::byte bytes[16 + number / 2];
+};
+
+// Allocates objects of each type and returns their bytes.
+template <size_t... numbers>
+size_t AllocateEach(LocalAllocator& allocator,
+                    std::index_sequence<numbers...> /*types*/) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < kObjectsOfEach; ++i) {
+    ((bytes += sizeof(Numbered<numbers>),
+      (void)Allocate<Numbered<numbers>>(allocator).value()),
+     ...);
+  }
+  return bytes;
+}
+
+// The bytes of blocks and tables that are no object's. Of a heap in which
+// nothing was freed: blocks are committed in steps of 4 MiB.
+int64_t Overhead(const ObjectHeap& heap, size_t payload) {
+  constexpr size_t kStep = 4 * kMiB;
+  const size_t blocks = heap.bytes_in_use();
+  const size_t committed_blocks = (blocks + kStep - 1) / kStep * kStep;
+  return static_cast<int64_t>(blocks) +
+         static_cast<int64_t>(heap.bytes_committed() - committed_blocks) -
+         static_cast<int64_t>(payload);
+}
+
+TEST_F(ObjectHeapTest, AThousandRareTypesTakeLittleMoreThanTheirObjects) {
+  const size_t payload =
+      AllocateEach(allocator_, std::make_index_sequence<kTypes>());
+  EXPECT_LT(Overhead(*heap_, payload), int64_t{4} << 20);
+}
+
+TEST_F(ObjectHeapTest, SoTheyDoOnEightThreads) {
+  constexpr size_t kThreads = 8;
+  std::array<size_t, kThreads> payloads = {};
+  std::vector<LocalAllocator> allocators;
+  for (size_t i = 0; i < kThreads; ++i) {
+    allocators.push_back(LocalAllocator::Create(*heap_).value());
+  }
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i]() {
+      payloads[i] =
+          AllocateEach(allocators[i], std::make_index_sequence<kTypes>());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  size_t payload = 0;
+  for (size_t bytes : payloads) payload += bytes;
+  EXPECT_LT(Overhead(*heap_, payload), int64_t{4} << 20);
+}
+
+// ---- the limit ----
+
+class LimitTest : public ObjectHeapTest {
+ protected:
+  static constexpr size_t kLimit = 16 * kMiB;
+
+  LimitTest() : ObjectHeapTest(kLimit) {}
+
+  absl::StatusCode TrySpan(size_t bytes) {
+    return Allocate<Leaf>(bytes).status().code();
+  }
+  void ExpectWithinLimit() {
+    const auto external = std::max(heap_->external_bytes(), int64_t{0});
+    EXPECT_LE(heap_->bytes_in_use(), kLimit);
+    // Free blocks go when something else comes.
+    if (heap_->free_resident_bytes() == 0) return;
+    EXPECT_LE(heap_->bytes_in_use() + heap_->free_resident_bytes() +
+                  static_cast<size_t>(external),
+              kLimit);
+  }
+};
+
+TEST_F(LimitTest, ExternalBytesCount) {
+  heap_->AdjustExternalBytes(10 * kMiB);
+  EXPECT_EQ(TrySpan(7 * kMiB), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(TrySpan(6 * kMiB), absl::StatusCode::kOk);
+  EXPECT_EQ(Allocate<Leaf>().status().code(),
+            absl::StatusCode::kResourceExhausted);
+  heap_->AdjustExternalBytes(-1 * static_cast<int64_t>(kMiB));
+  EXPECT_EQ(heap_->external_bytes(), static_cast<int64_t>(9 * kMiB));
+  EXPECT_EQ(Allocate<Leaf>().status().code(), absl::StatusCode::kOk);
+}
+
+TEST_F(LimitTest, HoldsForWhatIsInUseAndWhatIsFreeAndResident) {
+  std::mt19937 random(8);  // NOLINT(cert-msc51-cpp): repeatable
+  std::set<void*> live;
+  int refused = 0;
+  for (int step = 0; step < 400; ++step) {
+    const uint32_t action = random() % 10;
+    if (action < 6) {
+      const absl::StatusOr<void*> object =
+          Allocate<Leaf>(33 + random() % (random() % 2 == 0 ? 60000 : 3000000));
+      if (object.ok()) {
+        live.insert(*object);
+      } else {
+        ++refused;
+      }
+    } else if (action < 8) {
+      heap_->AdjustExternalBytes(static_cast<int64_t>(random() % kMiB) -
+                                 static_cast<int64_t>(kMiB / 2));
+    } else {
+      std::erase_if(live, [&](void*) { return random() % 3 == 0; });
+      Collect(live);
+      heap_->FinishSweep();
+    }
+    ExpectWithinLimit();
+  }
+  EXPECT_GT(refused, 10);
+}
+
+TEST_F(LimitTest, IdleBytesAreTheLeastThatWasFreeSinceTheyWereTaken) {
+  EXPECT_EQ(TrySpan(8 * kMiB), absl::StatusCode::kOk);
+  Collect({});
+  heap_->FinishSweep();
+  (void)heap_->TakeIdleBytes();
+  EXPECT_EQ(TrySpan(3 * kMiB), absl::StatusCode::kOk);
+  Collect({});
+  heap_->FinishSweep();
+  EXPECT_EQ(heap_->free_resident_bytes(), 8 * kMiB);
+  EXPECT_EQ(heap_->TakeIdleBytes(), 5 * kMiB);
+  EXPECT_EQ(heap_->TakeIdleBytes(), 8 * kMiB) << "nobody needed any";
+}
+
+// ---- giving back ----
+
+class ReleaseTest : public ObjectHeapTest {
+ protected:
+  // Pages of the first `bytes` bytes of the heap that the system has memory
+  // for.
+  size_t ResidentPages(std::byte* start, size_t bytes) {
+    std::vector<unsigned char> pages(bytes / kPage);
+    EXPECT_EQ(mincore(start, bytes, pages.data()), 0);
+    return std::ranges::count_if(pages,
+                                 [](auto page) { return (page & 1) != 0; });
+  }
+
+  // Makes, writes to, and frees spans, and returns the first byte of them.
+  std::byte* FreeSpans(size_t count, size_t bytes) {
+    std::byte* first = nullptr;
+    for (size_t i = 0; i < count; ++i) {
+      auto* span = static_cast<std::byte*>(Allocate<Leaf>(bytes).value());
+      std::fill_n(span, bytes, std::byte{1});
+      if (i == 0) first = span;
+    }
+    Collect({});
+    heap_->FinishSweep();
+    return first;
+  }
+};
+
+TEST_F(ReleaseTest, MemoryOfFreeBlocksGoesBackToTheSystemAndTheyStayUsable) {
+  std::byte* first = FreeSpans(32, kMiB);
+  EXPECT_EQ(heap_->free_resident_bytes(), 32 * kMiB);
+  EXPECT_EQ(ResidentPages(first, 32 * kMiB), 32 * kMiB / kPage);
+  heap_->ReleaseFreeMemory(32 * kMiB);
+  EXPECT_EQ(heap_->free_resident_bytes(), 0u);
+  EXPECT_EQ(ResidentPages(first, 32 * kMiB), 0u);
+  heap_->CheckInvariants();
+  EXPECT_EQ(FreeSpans(32, kMiB), first);
+  EXPECT_EQ(ResidentPages(first, 32 * kMiB), 32 * kMiB / kPage);
+}
+
+TEST_F(ReleaseTest, GivesBackWhatItIsAskedForAndLittleMore) {
+  std::byte* first = FreeSpans(64, kMiB);
+  heap_->ReleaseFreeMemory(1);
+  EXPECT_LT(heap_->free_resident_bytes(), 64 * kMiB);
+  EXPECT_GE(heap_->free_resident_bytes(), 56 * kMiB);
+  heap_->ReleaseFreeMemory(20 * kMiB);
+  EXPECT_LE(heap_->free_resident_bytes(), 43 * kMiB);
+  EXPECT_GE(heap_->free_resident_bytes(), 28 * kMiB);
+  EXPECT_EQ(ResidentPages(first, 64 * kMiB),
+            heap_->free_resident_bytes() / kPage);
+  heap_->ReleaseFreeMemory(0);
+  EXPECT_GE(heap_->free_resident_bytes(), 28 * kMiB);
+}
+
+TEST_F(ReleaseTest, ObjectsKeepTheirContents) {
+  std::vector<void*> kept;
+  for (int i = 0; i < 30000; ++i) {
+    auto* leaf = static_cast<Leaf*>(Allocate<Leaf>().value());
+    leaf->words[0] = i;
+    if (i % 3000 == 0) kept.push_back(leaf);
+  }
+  Collect(kept);
+  heap_->FinishSweep();
+  heap_->ReleaseFreeMemory(kCageSize);
+  EXPECT_EQ(heap_->free_resident_bytes(), 0u);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    EXPECT_EQ(static_cast<Leaf*>(kept[i])->words[0],
+              static_cast<int64_t>(3000 * i));
+  }
+  EXPECT_EQ(Objects(), std::set<void*>(kept.begin(), kept.end()));
+}
+
+// The side records of small cells are as much as a 14th of the blocks.
+TEST_F(ReleaseTest, MemoryOfSideRecordsGoesBackToo) {
+  for (int i = 0; i < 2'000'000; ++i) (void)Allocate<int64_t>().value();
+  std::byte* table = reinterpret_cast<std::byte*>(
+      Cage::DescriptorOf(Allocate<int64_t>().value())->first());
+  table = reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(table) &
+                                       ~(kCageSize - 1)) +
+          Cage::kSideTableOffset;
+  EXPECT_GE(ResidentPages(table, 2 * kMiB), 300u);
+  Collect({});
+  heap_->FinishSweep();
+  heap_->ReleaseFreeMemory(kCageSize);
+  EXPECT_LE(ResidentPages(table, 2 * kMiB), 32u);
+}
+
+// ---- a system without memory ----
+
+#if !defined(ABSL_HAVE_ADDRESS_SANITIZER) && \
+    !defined(ABSL_HAVE_THREAD_SANITIZER) &&  \
+    !defined(ABSL_HAVE_MEMORY_SANITIZER)
+// The sanitizers' own memory does not fit under such a limit.
+TEST_F(ObjectHeapTest, MemoryThatTheSystemRefusesIsAStatusAndTheHeapIsUsable) {
+  void* object = Allocate<Leaf>().value();
+  rlimit old;
+  ASSERT_EQ(getrlimit(RLIMIT_DATA, &old), 0);
+  rlimit small = old;
+  small.rlim_cur = 1024 * kMiB;
+  ASSERT_EQ(setrlimit(RLIMIT_DATA, &small), 0);
+  const absl::StatusOr<void*> refused = Allocate<Leaf>(2048 * kMiB);
+  size_t spans = 0;
+  absl::StatusOr<void*> span = Allocate<Leaf>(16 * kMiB);
+  for (; span.ok(); span = Allocate<Leaf>(16 * kMiB)) ++spans;
+  ASSERT_EQ(setrlimit(RLIMIT_DATA, &old), 0);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_NE(refused.status().message().find("Cannot allocate memory"),
+            absl::string_view::npos)
+      << refused.status();
+  EXPECT_EQ(span.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_GT(spans, 10u);
+  EXPECT_LT(spans, 65u);
+  Collect({object});
+  heap_->FinishSweep();
+  heap_->CheckInvariants();
+  EXPECT_TRUE(Allocate<Leaf>(2048 * kMiB).ok());
+  EXPECT_EQ(Objects().size(), 2u);
+}
+#endif
+
+}  // namespace
+}  // namespace bibop
