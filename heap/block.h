@@ -76,10 +76,11 @@ struct alignas(64) BlockDescriptor {
   // The size of the side record, in the table's units.
   uint8_t side_units = 0;
   BlockKind kind = BlockKind::kFree;
-  // In the first block of the run only:
-  // The epoch in whose mark's result the block was last swept.
+  // The epoch in whose mark's result the block was last swept. In the first
+  // block of the run.
   Epoch swept_epoch = 0;
-  // The last epoch in which an object in the block was marked.
+  // The last epoch in which an object in the block was marked. In the first
+  // block of the run; others remember that the first was told.
   Epoch marked_epoch = 0;
 
   // The offset from the run's start of the byte at `offset` from this block's.
@@ -106,11 +107,15 @@ struct alignas(64) BlockDescriptor {
   // The descriptor of the run's first block.
   BlockDescriptor* first() { return this - run_index; }
   const BlockDescriptor* first() const { return this - run_index; }
-  // Marks the object in the cell.
-  void Mark(size_t index, Epoch epoch) {
-    marks[index] = epoch;
-    first()->marked_epoch = epoch;
+  // Marks the object whose mark byte that is.
+  void Mark(uint8_t& mark, Epoch epoch) {
+    mark = epoch;
+    if (marked_epoch != epoch) [[unlikely]] {
+      marked_epoch = epoch;
+      first()->marked_epoch = epoch;
+    }
   }
+  void Mark(size_t index, Epoch epoch) { Mark(marks[index], epoch); }
 };
 static_assert(sizeof(BlockDescriptor) == 64);
 

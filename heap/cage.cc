@@ -212,6 +212,7 @@ void Cage::Free(BlockDescriptor* block) {
       (StartOf(block) - blocks_.start()) >> kBlockSizeLog2);
   free_runs_.Add({number, count}, /*resident=*/true);
   bytes_in_use_ -= size_t{count} * kBlockSize;
+  KeepResidentBelowLimit();
 }
 
 BlockDescriptor* Cage::FindBlock(uintptr_t word) const {

@@ -6,6 +6,10 @@
 //   kCageSize / 512           side records, see block.h          as blocks are
 //   kCageSize / 8             blocks, 32 KiB each                as needed
 //
+// The table of side records has room for all blocks, except that a heap of
+// nothing but the smallest arrays, mixed blocks of 16-byte cells, is full at
+// 70 % of them.
+//
 // The cage starts at a multiple of its size. Blocks are numbered from its
 // start, so the descriptors of the blocks that the tables occupy are never
 // used.

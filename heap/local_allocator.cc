@@ -179,7 +179,9 @@ void LocalAllocator::Retire() {
                       {source.cells.block, {cells.last - left, cells.last}});
     source = {};
   }
-  heap_.Count(TakeCounts());
+  // Once retired it never refers to the heap again, which may be gone.
+  const AllocationCounts counts = TakeCounts();
+  if (counts.objects != 0) heap_.Count(counts);
 }
 
 }  // namespace bibop

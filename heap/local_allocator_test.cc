@@ -44,9 +44,9 @@ TEST_F(LocalAllocatorTest, CellsInARegionFollowOneAnother) {
   AllocateWhileRare<Sized<24>>();
   auto* first = static_cast<std::byte*>(Allocate<Sized<24>>().value());
   for (size_t i = 1; i < kBlockSize / 24; ++i) {
-    ASSERT_EQ(allocator_.TryAllocate<Sized<24>>(), first + 24 * i);
+    ASSERT_EQ(allocator_->TryAllocate<Sized<24>>(), first + 24 * i);
   }
-  EXPECT_EQ(allocator_.TryAllocate<Sized<24>>(), nullptr)
+  EXPECT_EQ(allocator_->TryAllocate<Sized<24>>(), nullptr)
       << "the block is full";
 }
 
@@ -55,13 +55,13 @@ TEST_F(LocalAllocatorTest, ATypeGetsBlocksOfItsOwnOnceItIsNotRare) {
     std::byte bytes[64];
   };
   for (size_t i = 0; i < LocalAllocator::kRareBytes / 64; ++i) {
-    ASSERT_EQ(allocator_.TryAllocate<Often>(), nullptr);
+    ASSERT_EQ(allocator_->TryAllocate<Often>(), nullptr);
     ASSERT_EQ(BlockOf(Allocate<Often>().value())->kind, BlockKind::kMixed);
   }
   void* object = Allocate<Often>().value();
   EXPECT_EQ(BlockOf(object)->kind, BlockKind::kUniform);
   EXPECT_EQ(BlockOf(object)->type, &kTypeInfo<Often>);
-  EXPECT_EQ(allocator_.TryAllocate<Often>(),
+  EXPECT_EQ(allocator_->TryAllocate<Often>(),
             static_cast<std::byte*>(object) + 64);
 }
 
@@ -72,7 +72,7 @@ void AllocateOne(LocalAllocator& allocator,
 }
 
 TEST_F(LocalAllocatorTest, RareTypesOfASizeShareABlock) {
-  AllocateOne(allocator_, std::make_index_sequence<25>());
+  AllocateOne(*allocator_, std::make_index_sequence<25>());
   EXPECT_EQ(heap_->bytes_in_use(), kBlockSize);
 }
 
@@ -95,7 +95,7 @@ TEST_F(LocalAllocatorTest, AnObjectWithExtraBytesHasRoomForThem) {
     ASSERT_GE(first, end) << "cells overlap";
     end = last;
   }
-  allocator_.Retire();
+  allocator_->Retire();
   for (const auto& [first, last] : cells) {
     const std::optional<ObjectRef> found =
         heap_->FindObject(reinterpret_cast<uintptr_t>(last - 1));
@@ -122,17 +122,17 @@ void CheckAligned(LocalAllocator& allocator) {
 }
 
 TEST_F(LocalAllocatorTest, OverAlignedObjectsAreAlignedInBlocksOfAllKinds) {
-  CheckAligned<16>(allocator_);
-  CheckAligned<128>(allocator_);
-  CheckAligned<1024>(allocator_);
-  CheckAligned<2048>(allocator_);
-  CheckAligned<4096>(allocator_);
+  CheckAligned<16>(*allocator_);
+  CheckAligned<128>(*allocator_);
+  CheckAligned<1024>(*allocator_);
+  CheckAligned<2048>(*allocator_);
+  CheckAligned<4096>(*allocator_);
 }
 
 TEST_F(LocalAllocatorTest, AnObjectLargerThanABlockIsAllocatedLikeAnother) {
   using TwoBlocks = Sized<2 * kBlockSize>;
   using Many = Sized<3'000'000>;
-  EXPECT_EQ(allocator_.TryAllocate<TwoBlocks>(), nullptr);
+  EXPECT_EQ(allocator_->TryAllocate<TwoBlocks>(), nullptr);
   EXPECT_EQ(BlockOf(Allocate<TwoBlocks>().value())->run_blocks, 2u);
   EXPECT_EQ(BlockOf(Allocate<Many>().value())->run_blocks, 92u);
 }
@@ -174,7 +174,7 @@ TEST_F(LocalAllocatorTest, ARetiredAllocatorGoesOnWithTheSameBlocks) {
   for (int i = 0; i < 1000; ++i) {
     (void)Allocate<Sized<32>>().value();
     (void)Allocate<Sized<32>>(48).value();
-    allocator_.Retire();
+    allocator_->Retire();
   }
   heap_->CheckInvariants();
   // 256 and 744 of 32 bytes, and 1,000 of 48.
@@ -186,7 +186,7 @@ TEST_F(LocalAllocatorTest, AMovedAllocatorGoesOnWithTheSameRegions) {
   auto* first = static_cast<std::byte*>(Allocate<Sized<24>>().value());
   auto* mixed = static_cast<std::byte*>(Allocate<Sized<24>>(40).value());
   {
-    LocalAllocator moved = std::move(allocator_);
+    LocalAllocator moved = std::move(*allocator_);
     EXPECT_EQ(bibop::Allocate<Sized<24>>(moved).value(), first + 24);
     EXPECT_EQ(moved.AllocateSlow(kTypeInfo<Sized<24>>, kTypeId<Sized<24>>, 40)
                   .value(),
@@ -210,8 +210,8 @@ TEST_F(LocalAllocatorTest, AnAbandonedCellHoldsNoObject) {
     void* kept = Allocate<Sized<16>>(size).value();
     void* abandoned = Allocate<Sized<16>>(size).value();
     kept_bytes += static_cast<int64_t>(BlockOf(kept)->cell_size);
-    allocator_.Abandon(abandoned);
-    allocator_.Retire();
+    allocator_->Abandon(abandoned);
+    allocator_->Retire();
     EXPECT_TRUE(
         heap_->FindObject(reinterpret_cast<uintptr_t>(kept)).has_value());
     EXPECT_FALSE(
@@ -232,7 +232,7 @@ TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
     void* kept = allocate().value();
     BlockDescriptor* block = Cage::DescriptorOf(kept);
     for (size_t i = 1; i < block->cell_count; ++i) (void)allocate().value();
-    allocator_.Retire();
+    allocator_->Retire();
     heap_->BeginMark();
     Mark(*heap_, kept);
     // As if left from earlier cycles.
@@ -263,7 +263,7 @@ TEST_F(LocalAllocatorTest, TheSlowPathUsesUpTheRegionThatThereIs) {
   std::byte* first = nullptr;
   for (size_t i = 0; i < rare + 100; ++i) {
     auto* cell = static_cast<std::byte*>(
-        allocator_.AllocateSlow(kTypeInfo<Early>, 0, sizeof(Early)).value());
+        allocator_->AllocateSlow(kTypeInfo<Early>, 0, sizeof(Early)).value());
     if (i == rare) first = cell;
     ASSERT_TRUE(i < rare || cell == first + sizeof(Early) * (i - rare));
   }

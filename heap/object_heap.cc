@@ -159,11 +159,16 @@ bool ObjectHeap::SweepSome(size_t most) {
   return true;
 }
 
+void ObjectHeap::CheckMayCollect() const {
+  ABSL_CHECK(sweeping_heap != this)
+      << "a collection was asked for by a destructor: a destructor and a "
+         "Trace: neither may collect";
+}
+
 void ObjectHeap::FinishSweep() {
+  CheckMayCollect();
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(!marking_ && sweeping_heap != this)
-      << "a collection was asked for by a destructor or by a Trace: neither "
-         "may collect";
+  ABSL_CHECK(!marking_);
   while (SweepAny()) {
   }
   const auto nobody_sweeps = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {

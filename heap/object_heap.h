@@ -140,6 +140,9 @@ class ObjectHeap {
   // ones back to the cage. Returns whether more are left.
   bool SweepSome(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Aborts if a destructor calls it: it may not collect.
+  void CheckMayCollect() const;
+
   // Sweeps all of them, and waits until no other thread sweeps any. Aborts if
   // called by a destructor.
   void FinishSweep() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -53,7 +53,7 @@ struct AllocatesInDestructor {
 
 TEST_F(ObjectHeapDeathTest, ADestructorThatAllocatesIsToldWhateverTheSize) {
   auto* object = new (Allocate<AllocatesInDestructor>().value())
-      AllocatesInDestructor{&allocator_, 0};
+      AllocatesInDestructor{&*allocator_, 0};
   AllocateWhileRare<Leaf>();
   for (size_t size :
        {sizeof(Leaf), size_t{100}, size_t{10000}, size_t{300000}}) {
@@ -64,12 +64,12 @@ TEST_F(ObjectHeapDeathTest, ADestructorThatAllocatesIsToldWhateverTheSize) {
     object->size = 0;
     heap_->FinishSweep();
     object = new (Allocate<AllocatesInDestructor>().value())
-        AllocatesInDestructor{&allocator_, 0};
+        AllocatesInDestructor{&*allocator_, 0};
   }
 }
 
 TEST_F(ObjectHeapDeathTest, AnAllocationDuringAMarkIsTold) {
-  allocator_.Retire();
+  allocator_->Retire();
   heap_->BeginMark();
   EXPECT_DEATH((void)Allocate<Leaf>(), "neither may allocate");
   heap_->FinishMark();
@@ -130,7 +130,7 @@ TEST_F(PoisonedHeapTest, AnAbandonedCellIsReported) {
   for (size_t size :
        {sizeof(Leaf), size_t{48}, size_t{20000}, size_t{300000}}) {
     void* object = Allocate<Leaf>(size).value();
-    allocator_.Abandon(object);
+    allocator_->Abandon(object);
     ExpectPoisoned(object, 0);
     ExpectPoisoned(object, size - 1);
   }

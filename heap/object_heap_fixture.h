@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -48,12 +49,12 @@ class ObjectHeapTest : public ::testing::Test {
 
   template <class T>
   absl::StatusOr<void*> Allocate() {
-    return ::bibop::Allocate<T>(allocator_);
+    return ::bibop::Allocate<T>(*allocator_);
   }
   // With extra bytes: `size` in all.
   template <class T>
   absl::StatusOr<void*> Allocate(size_t size) {
-    return allocator_.AllocateSlow(kTypeInfo<T>, kTypeId<T>, size);
+    return allocator_->AllocateSlow(kTypeInfo<T>, kTypeId<T>, size);
   }
 
   // Allocates so many T's that the next one goes to a block of its type.
@@ -71,7 +72,7 @@ class ObjectHeapTest : public ::testing::Test {
   template <class Objects = std::vector<void*>>
   void Collect(const Objects& live) {
     heap_->FinishSweep();
-    allocator_.Retire();
+    allocator_->Retire();
     heap_->CheckInvariants();
     heap_->BeginMark();
     for (void* object : live) Mark(*heap_, object);
@@ -79,18 +80,23 @@ class ObjectHeapTest : public ::testing::Test {
   }
 
   std::set<void*> Objects() {
-    allocator_.Retire();
+    allocator_->Retire();
     std::set<void*> objects;
     heap_->ForEachObject(
         [&objects](ObjectRef object) { objects.insert(object.start); });
     return objects;
   }
 
+  void DestroyHeap() {
+    allocator_.reset();
+    heap_.reset();
+  }
+
   // Told by destructors that the heap runs when it is destroyed.
   testing::Lifetimes lifetimes_;
   // The allocator gives its blocks back to the heap when it is destroyed.
   std::unique_ptr<ObjectHeap> heap_;
-  LocalAllocator allocator_;
+  std::optional<LocalAllocator> allocator_;
 };
 
 }  // namespace bibop

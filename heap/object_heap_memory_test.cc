@@ -46,15 +46,27 @@ struct Numbered {
   std::byte bytes[16 + number / 2];
 };
 
-// Allocates objects of each type and returns their bytes.
+struct Allocation {
+  absl::StatusOr<void*> (*allocate)(LocalAllocator& allocator);
+  size_t bytes;
+};
+
 template <size_t... numbers>
-size_t AllocateEach(LocalAllocator& allocator,
-                    std::index_sequence<numbers...> /*types*/) {
+std::array<Allocation, sizeof...(numbers)> AllocationsOf(
+    std::index_sequence<numbers...> /*types*/) {
+  return {
+      Allocation{&Allocate<Numbered<numbers>>, sizeof(Numbered<numbers>)}...};
+}
+
+// Allocates objects of each type and returns their bytes.
+size_t AllocateEach(LocalAllocator& allocator) {
   size_t bytes = 0;
   for (size_t i = 0; i < kObjectsOfEach; ++i) {
-    ((bytes += sizeof(Numbered<numbers>),
-      (void)Allocate<Numbered<numbers>>(allocator).value()),
-     ...);
+    for (const Allocation& type :
+         AllocationsOf(std::make_index_sequence<kTypes>())) {
+      EXPECT_TRUE(type.allocate(allocator).ok());
+      bytes += type.bytes;
+    }
   }
   return bytes;
 }
@@ -71,8 +83,7 @@ int64_t Overhead(const ObjectHeap& heap, size_t payload) {
 }
 
 TEST_F(ObjectHeapTest, AThousandRareTypesTakeLittleMoreThanTheirObjects) {
-  const size_t payload =
-      AllocateEach(allocator_, std::make_index_sequence<kTypes>());
+  const size_t payload = AllocateEach(*allocator_);
   EXPECT_LT(Overhead(*heap_, payload), int64_t{4} << 20);
 }
 
@@ -85,10 +96,8 @@ TEST_F(ObjectHeapTest, SoTheyDoOnEightThreads) {
   }
   std::vector<std::thread> threads;
   for (size_t i = 0; i < kThreads; ++i) {
-    threads.emplace_back([&, i]() {
-      payloads[i] =
-          AllocateEach(allocators[i], std::make_index_sequence<kTypes>());
-    });
+    threads.emplace_back(
+        [&, i]() { payloads[i] = AllocateEach(allocators[i]); });
   }
   for (std::thread& thread : threads) thread.join();
   size_t payload = 0;
@@ -131,15 +140,15 @@ TEST_F(LimitTest, ExternalBytesCount) {
 
 TEST_F(LimitTest, HoldsForWhatIsInUseAndWhatIsFreeAndResident) {
   std::mt19937 random(8);  // NOLINT(cert-msc51-cpp): repeatable
-  std::set<void*> live;
+  std::vector<void*> live;
   int refused = 0;
-  for (int step = 0; step < 400; ++step) {
+  for (int step = 0; step < 1000; ++step) {
     const uint32_t action = random() % 10;
     if (action < 6) {
-      const absl::StatusOr<void*> object =
-          Allocate<Leaf>(33 + random() % (random() % 2 == 0 ? 60000 : 3000000));
+      const size_t most = random() % 2 == 0 ? 60000 : 3000000;
+      const absl::StatusOr<void*> object = Allocate<Leaf>(33 + random() % most);
       if (object.ok()) {
-        live.insert(*object);
+        live.push_back(*object);
       } else {
         ++refused;
       }

@@ -67,7 +67,7 @@ TEST_F(ObjectHeapTest, EveryByteOfAnObjectOfEverySizeClassFindsIt) {
       objects.insert({static_cast<std::byte*>(object),
                       apple ? &kTypeInfo<Apple> : &kTypeInfo<Pear>});
     }
-    allocator_.Retire();
+    allocator_->Retire();
     for (const auto& [start, type] : objects) {
       size_t wrong = 0;
       for (size_t offset = 0; offset < size; ++offset) {
@@ -89,7 +89,7 @@ TEST_F(ObjectHeapTest, NoByteOfACellWithoutAnObjectFindsOne) {
     const size_t size = mixed ? 40 : sizeof(Leaf);
     auto* object = static_cast<std::byte*>(
         (mixed ? Allocate<Leaf>(size) : Allocate<Leaf>()).value());
-    allocator_.Retire();
+    allocator_->Retire();
     const BlockDescriptor* block = Cage::DescriptorOf(object);
     const size_t cells = block->cell_count * size;
     for (size_t offset = size; offset < kBlockSize; ++offset) {
@@ -262,7 +262,7 @@ TEST_F(SpanTest, ADeadSpanIsDestroyedOnceAndALiveOneIsNot) {
   EXPECT_EQ(lifetimes_.alive(), 4);
   Free(spans);
   EXPECT_EQ(lifetimes_.alive(), 4);
-  heap_.reset();
+  DestroyHeap();
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 

@@ -139,8 +139,7 @@ TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {
     heap_->FinishSweep();
     ASSERT_EQ(lifetimes_.alive(), static_cast<int>(live.size()));
   }
-  allocator_.Retire();
-  heap_.reset();
+  DestroyHeap();
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
@@ -176,7 +175,7 @@ TEST_F(ObjectHeapTest, EmptyBlocksServeOtherTypesAndSizes) {
 
 TEST_F(ObjectHeapTest, CountsWhatWasAllocatedAndFreed) {
   for (int i = 0; i < 1234; ++i) (void)Allocate<Leaf>().value();
-  allocator_.Retire();
+  allocator_->Retire();
   EXPECT_EQ(heap_->allocated().objects, 1234);
   EXPECT_EQ(heap_->allocated().bytes, 1234 * 32);
   // A class of small cells, one of large ones, and a span.
@@ -184,7 +183,7 @@ TEST_F(ObjectHeapTest, CountsWhatWasAllocatedAndFreed) {
     const int64_t objects = heap_->allocated().objects;
     const int64_t bytes = heap_->allocated().bytes;
     (void)Allocate<Leaf>(size).value();
-    allocator_.Retire();
+    allocator_->Retire();
     EXPECT_EQ(heap_->allocated().objects, objects + 1);
     EXPECT_EQ(heap_->allocated().bytes, bytes + static_cast<int64_t>(size));
   }

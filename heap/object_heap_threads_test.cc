@@ -88,8 +88,7 @@ class ThreadsTest : public ObjectHeapTest {
   }
   ~ThreadsTest() override {
     allocators_.clear();
-    allocator_.Retire();
-    heap_.reset();
+    DestroyHeap();
     EXPECT_EQ(counts_.born, counts_.dead);
     EXPECT_EQ(counts_.destroyed_again, 0);
   }

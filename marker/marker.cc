@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <vector>
+#include <utility>
 
 #include "absl/base/attributes.h"
 #include "absl/base/prefetch.h"
@@ -44,23 +44,32 @@ inline Marker::Candidate Marker::Prefetch(const void* object) const {
       static_cast<const std::byte*>(object) - offset + index * block->cell_size;
   absl::PrefetchToLocalCache(block->marks + index);
   absl::PrefetchToLocalCache(cell);
-  return {block, index, cell};
+  return {block->marks + index, cell};
 }
 
-inline bool Marker::Mark(const Candidate& candidate) {
-  if (candidate.block->marks[candidate.index] == epoch_) return false;
-  candidate.block->Mark(candidate.index, epoch_);
+inline BlockDescriptor* Marker::Mark(Candidate candidate) {
+  if (*candidate.mark == epoch_) return nullptr;
+  BlockDescriptor* block = Cage::DescriptorOf(candidate.cell);
+  block->Mark(*candidate.mark, epoch_);
   ++counts_.objects;
-  counts_.bytes += candidate.block->cell_size;
-  return true;
+  counts_.bytes += static_cast<int64_t>(block->cell_size);
+  return block;
+}
+
+inline void Marker::MarkAndTrace(Candidate candidate) {
+  const BlockDescriptor* block = Mark(candidate);
+  if (block == nullptr) return;
+  const TypeInfo* type = block->TypeOfCell(candidate.mark - block->marks);
+  if (type->trace != nullptr) type->trace(candidate.cell, visitor_);
 }
 
 void Marker::VisitRootInConstruction(const void* object) {
   const Candidate candidate = Prefetch(object);
-  if (!Mark(candidate)) return;
+  const BlockDescriptor* block = Mark(candidate);
+  if (block == nullptr) return;
   const auto* start = static_cast<const std::byte*>(candidate.cell);
   // An object with Members is aligned; the cell's end may be part of no word.
-  const size_t words = candidate.block->cell_size / sizeof(uintptr_t);
+  const size_t words = block->cell_size / sizeof(uintptr_t);
   if (reinterpret_cast<uintptr_t>(start) % sizeof(uintptr_t) != 0) return;
   for (size_t i = 0; i < words; ++i) {
     const std::optional<ObjectRef> found =
@@ -71,23 +80,23 @@ void Marker::VisitRootInConstruction(const void* object) {
 
 void Marker::Drain() {
   // Long enough for memory to answer, short enough to stay in the cache.
-  constexpr size_t kQueueSize = 16;
+  constexpr size_t kQueueSize = 32;
   std::array<Candidate, kQueueSize> queue;
-  size_t head = 0;
-  size_t size = 0;
-  std::vector<const void*>& found = visitor_.found();
   for (;;) {
-    for (; size < kQueueSize && !found.empty(); ++size) {
-      queue[(head + size) % kQueueSize] = Prefetch(found.back());
-      found.pop_back();
+    size_t oldest = 0;
+    while (!visitor_.empty()) {
+      const Candidate next = std::exchange(queue[oldest], Prefetch(visitor_.Take()));
+      oldest = (oldest + 1) % kQueueSize;
+      if (next.mark != nullptr) MarkAndTrace(next);
     }
-    if (size == 0) return;
-    const Candidate& candidate = queue[head];
-    head = (head + 1) % kQueueSize;
-    --size;
-    if (!Mark(candidate)) continue;
-    const TypeInfo* type = candidate.block->TypeOfCell(candidate.index);
-    if (type->trace != nullptr) type->trace(candidate.cell, visitor_);
+    bool waiting = false;
+    for (size_t i = 0; i < kQueueSize; ++i) {
+      const Candidate next = std::exchange(queue[(oldest + i) % kQueueSize], {});
+      if (next.mark == nullptr) continue;
+      waiting = true;
+      MarkAndTrace(next);
+    }
+    if (!waiting) return;
   }
 }
 

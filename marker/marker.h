@@ -73,16 +73,16 @@ class Marker final : public RootVisitor {
 
   // A pointer whose mark byte and object are on their way into the cache.
   struct Candidate {
-    BlockDescriptor* block;
-    size_t index;
-    const void* cell;
+    uint8_t* mark = nullptr;
+    const void* cell = nullptr;
   };
 
   // Both are called for every pointer there is: they have to be inlined, or the
   // candidate goes through memory in pieces that do not forward.
   ABSL_ATTRIBUTE_ALWAYS_INLINE Candidate Prefetch(const void* object) const;
-  // Marks the object, or returns false if it is marked already.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE bool Mark(const Candidate& candidate);
+  // Marks the object and returns its block, or null if it is marked already.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE BlockDescriptor* Mark(Candidate candidate);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate);
 
   const ObjectHeap& heap_;
   const Epoch epoch_;

@@ -2,6 +2,8 @@
 // it is shown, for the marker to follow.
 //
 // Owned and used by one marker.
+//
+// Invariants: bottom() <= top_ <= limit_.
 
 #ifndef BIBOP_MARKER_MARKING_VISITOR_H_
 #define BIBOP_MARKER_MARKING_VISITOR_H_
@@ -12,13 +14,14 @@
 #include <type_traits>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "bibop/handles/object_reference.h"
 
 namespace bibop {
 
 class MarkingVisitor {
  public:
-  MarkingVisitor() = default;
+  MarkingVisitor() : stack_(kFirstSize), top_(bottom()), limit_(EndOfStack()) {}
   MarkingVisitor(const MarkingVisitor&) = delete;
   MarkingVisitor& operator=(const MarkingVisitor&) = delete;
 
@@ -32,11 +35,19 @@ class MarkingVisitor {
 
   // Visits what `object` points at or into; null is nothing.
   void VisitPointer(const void* object) {
-    if (object != nullptr) found_.push_back(object);
+    if (top_ == limit_) [[unlikely]]
+      Grow();
+    // No branch: which Members are null is hard to predict.
+    *top_ = object;
+    top_ += object != nullptr ? 1 : 0;
   }
 
-  // The pointers that were visited and are still to be followed.
-  std::vector<const void*>& found() { return found_; }
+  // Whether every pointer that was visited was taken.
+  bool empty() const { return top_ == stack_.data(); }
+  // Takes the pointer that was visited last.
+  //
+  // REQUIRES: !empty().
+  const void* Take() { return *--top_; }
 
  private:
   template <class Field>
@@ -59,7 +70,22 @@ class MarkingVisitor {
     }
   }
 
-  std::vector<const void*> found_;
+  static constexpr size_t kFirstSize = 1024;
+
+  const void** bottom() { return stack_.data(); }
+  const void** EndOfStack() { return stack_.data() + stack_.size(); }
+  ABSL_ATTRIBUTE_NOINLINE void Grow() {
+    const size_t size = stack_.size();
+    stack_.resize(2 * size);
+    top_ = bottom() + size;
+    limit_ = EndOfStack();
+  }
+
+  // The pointers that were visited and are still to be followed, as a stack
+  // that is not initialized each time that it is pushed on.
+  std::vector<const void*> stack_;
+  const void** top_;
+  const void** limit_;
 };
 
 }  // namespace bibop

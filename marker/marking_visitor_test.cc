@@ -51,9 +51,24 @@ TEST(MarkingVisitor, FindsEveryMemberOnceInWhateverItIsPartOf) {
 
   MarkingVisitor visitor;
   whole.Trace(visitor);
+  // Taken in the opposite order.
   std::vector<const void*> expected;
   for (const Thing& thing : things) expected.push_back(&thing);
-  EXPECT_EQ(visitor.found(), expected);
+  std::vector<const void*> taken;
+  while (!visitor.empty()) taken.insert(taken.begin(), visitor.Take());
+  EXPECT_EQ(taken, expected);
+}
+
+TEST(MarkingVisitor, KeepsAnyNumberOfPointersAndNoNull) {
+  constexpr size_t kCount = 100000;
+  std::vector<Thing> things(kCount);
+  MarkingVisitor visitor;
+  for (const Thing& thing : things) {
+    visitor.VisitPointer(&thing);
+    visitor.VisitPointer(nullptr);
+  }
+  for (size_t i = kCount; i-- > 0;) ASSERT_EQ(visitor.Take(), &things[i]);
+  EXPECT_TRUE(visitor.empty());
 }
 
 }  // namespace

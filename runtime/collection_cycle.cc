@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "absl/log/absl_check.h"
 #include "absl/time/time.h"
@@ -11,6 +12,11 @@
 #include "bibop/runtime/heap_stats.h"
 
 namespace bibop {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
 
 void CollectionCycle::Advance(Phase from, Phase to) {
   ABSL_CHECK(phase_ == from)
@@ -22,24 +28,29 @@ void CollectionCycle::Advance(Phase from, Phase to) {
 // Afterwards every block's alloc bits are those of the objects that the last
 // mark found alive or that were allocated since.
 void CollectionCycle::FinishSweep() {
-  if (phase_ == Phase::kIdle) return;
+  const Clock::time_point start = Clock::now();
   Advance(Phase::kSweeping, Phase::kIdle);
   objects_.FinishSweep();
+  sweep_time_ = absl::FromChrono(Clock::now() - start);
 }
 
 // Afterwards no region is handed out and no object is marked.
-void CollectionCycle::StartMark(MutatorBase* mutator) {
+void CollectionCycle::StartMark(const std::vector<MutatorBase*>& mutators) {
   Advance(Phase::kIdle, Phase::kMarkStart);
-  if (mutator != nullptr) mutator->allocator().Retire();
+  for (MutatorBase* mutator : mutators) mutator->allocator().Retire();
   objects_.BeginMark();
 }
 
 // Afterwards every root was shown to the marker.
-void CollectionCycle::MarkRoots(MutatorBase* mutator, Marker& marker) {
+void CollectionCycle::MarkRoots(const std::vector<MutatorBase*>& mutators,
+                                Marker& marker) {
   Advance(Phase::kMarkStart, Phase::kMarking);
-  if (mutator == nullptr) return;
-  mutator->handles().VisitRootsInConstruction(marker);
-  mutator->handles().VisitRoots(marker);
+  for (const MutatorBase* mutator : mutators) {
+    mutator->handles().VisitRootsInConstruction(marker);
+  }
+  for (const MutatorBase* mutator : mutators) {
+    mutator->handles().VisitRoots(marker);
+  }
 }
 
 // Afterwards an object is marked if and only if it is reachable.
@@ -54,14 +65,12 @@ void CollectionCycle::StartSweep() {
   objects_.FinishMark();
 }
 
-CycleStats CollectionCycle::Run(MutatorBase* mutator, CycleCause cause) {
-  using Clock = std::chrono::steady_clock;
+CycleStats CollectionCycle::Run(const std::vector<MutatorBase*>& mutators,
+                                CycleCause cause) {
   const Clock::time_point start = Clock::now();
-  FinishSweep();
-  const Clock::time_point mark_start = Clock::now();
-  StartMark(mutator);
+  StartMark(mutators);
   Marker marker(objects_);
-  MarkRoots(mutator, marker);
+  MarkRoots(mutators, marker);
   FinishMark(marker);
   StartSweep();
   const Clock::time_point end = Clock::now();
@@ -75,9 +84,8 @@ CycleStats CollectionCycle::Run(MutatorBase* mutator, CycleCause cause) {
       .allocated_bytes = allocated.bytes - before.bytes,
       .live_objects = marker.counts().objects,
       .live_bytes = marker.counts().bytes,
-      .pause = absl::FromChrono(end - start),
-      .sweep_time = absl::FromChrono(mark_start - start),
-      .mark_time = absl::FromChrono(end - mark_start),
+      .mark_time = absl::FromChrono(end - start),
+      .sweep_time = sweep_time_,
   };
 }
 

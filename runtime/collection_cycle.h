@@ -7,15 +7,18 @@
 //     +--------------------------------------------------------------------------+
 //                                  FinishSweep
 //
-// In this version everything up to kSweeping happens in one pause of the one
-// mutator. Sweeping goes on while the mutator runs, block by block as it needs
-// room, and what is then left is swept when the next collection begins.
+// In this version everything from kMarkStart to kSweeping happens in one pause,
+// while all mutators are stopped. Sweeping goes on while they run, block by
+// block as they need room and in the background, and what is then left is swept
+// before the next pause.
 //
-// Used by the thread that is attached to the heap, or by any thread when none
-// is.
+// Used by one thread at a time, the collector.
 
 #ifndef BIBOP_RUNTIME_COLLECTION_CYCLE_H_
 #define BIBOP_RUNTIME_COLLECTION_CYCLE_H_
+
+#include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
@@ -32,22 +35,22 @@ class CollectionCycle {
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
 
-  // Collects: whatever is not reachable from the roots of `mutator`, the only
-  // one, is dead afterwards; with null, from nowhere. Runs destructors of
-  // objects that earlier collections found dead. Aborts if called by such a
-  // destructor.
-  CycleStats Run(MutatorBase* mutator, CycleCause cause);
-
-  // Sweeps what the last collection left unswept, if anything, so that empty
-  // blocks can serve every type.
+  // Sweeps what the last collection left unswept, if anything: runs destructors
+  // of objects that it found dead. Mutators may run. Comes before Run.
   void FinishSweep();
+
+  // Collects: whatever is not reachable from the roots of `mutators`, which are
+  // all there are, is dead afterwards. Leaves `pause` to the caller.
+  //
+  // REQUIRES: they are stopped; FinishSweep was called.
+  CycleStats Run(const std::vector<MutatorBase*>& mutators, CycleCause cause);
 
  private:
   enum class Phase { kIdle, kMarkStart, kMarking, kMarkFinish, kSweeping };
 
   // The other arrows, each from one phase to the next.
-  void StartMark(MutatorBase* mutator);
-  void MarkRoots(MutatorBase* mutator, Marker& marker);
+  void StartMark(const std::vector<MutatorBase*>& mutators);
+  void MarkRoots(const std::vector<MutatorBase*>& mutators, Marker& marker);
   void FinishMark(Marker& marker);
   void StartSweep();
 
@@ -58,6 +61,7 @@ class CollectionCycle {
   // As after a collection of the empty heap.
   Phase phase_ = Phase::kSweeping;
   int64_t cycles_ = 0;
+  absl::Duration sweep_time_;
   AllocationCounts allocated_before_;
 };
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -13,12 +13,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/safepoints.h"
 
 namespace bibop {
 
@@ -44,42 +46,21 @@ Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
 }
 
 Heap::~Heap() {
-  absl::MutexLock lock(attach_mutex_);
-  ABSL_CHECK(mutator_ == nullptr)
-      << "a heap is destroyed while thread " << attached_thread_
-      << " is attached to it: end its MutatorScope first";
+  ABSL_CHECK(!safepoints_.AnyAttached())
+      << "a heap is destroyed while a thread is attached to it: end its "
+         "MutatorScope first";
 }
 
 absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
-  absl::MutexLock lock(attach_mutex_);
-  if (mutator_ != nullptr) {
-    return absl::FailedPreconditionError(
-        attached_thread_ == std::this_thread::get_id()
-            ? "this thread is attached to the heap already: pass its Mutator "
-              "on "
-              "instead of attaching again"
-            : "another thread is attached to the heap: in this version a heap "
-              "has one at a time");
-  }
   absl::StatusOr<LocalAllocator> allocator = LocalAllocator::Create(*objects_);
   if (!allocator.ok()) return allocator.status();
   auto mutator = absl::WrapUnique(new Mutator(*this, *std::move(allocator)));
-  mutator_ = mutator.get();
-  attached_thread_ = std::this_thread::get_id();
+  if (!mutator->attached_) {
+    return absl::FailedPreconditionError(
+        "this thread is attached to the heap already: pass its Mutator on "
+        "instead of attaching again");
+  }
   return mutator;
-}
-
-void Heap::Detach() {
-  absl::MutexLock lock(attach_mutex_);
-  mutator_ = nullptr;
-}
-
-Mutator* Heap::CurrentMutator() {
-  absl::MutexLock lock(attach_mutex_);
-  ABSL_CHECK(mutator_ == nullptr ||
-             attached_thread_ == std::this_thread::get_id())
-      << "a heap is collected by the thread that is attached to it";
-  return mutator_;
 }
 
 void Heap::SetBudget(int64_t live_bytes) {
@@ -102,25 +83,40 @@ void Heap::AdjustExternalBytes(int64_t delta) {
 void Heap::Collect() { Collect(CycleCause::kRequested); }
 
 void Heap::Collect(CycleCause cause) {
-  ABSL_CHECK(!reporting_)
-      << "HeapOptions::on_cycle_end may neither allocate nor collect";
-  const CycleStats cycle = cycle_.Run(CurrentMutator(), cause);
-  SetBudget(cycle.live_bytes);
-  keeper_->Wake();
-  stats_.cycles = cycle.cycle;
-  stats_.live_objects = cycle.live_objects;
-  stats_.live_bytes = cycle.live_bytes;
-  stats_.total_pause += cycle.pause;
-  stats_.max_pause = std::max(stats_.max_pause, cycle.pause);
-  if (options_.on_cycle_end) {
-    reporting_ = true;
-    const absl::Cleanup done = [this] { reporting_ = false; };
-    options_.on_cycle_end(cycle);
+  objects_->CheckMayCollect();
+  while (!safepoints_.BeginCycle()) {
+    // Another thread has just collected, which serves this one as well, unless
+    // it is to be sure that what was garbage when it asked is found.
+    if (cause == CycleCause::kBudgetSpent) return;
   }
+  const absl::Cleanup end = [this] { safepoints_.EndCycle(); };
+  // Before the world is stopped: destructors run.
+  cycle_.FinishSweep();
+  const auto pause_start = std::chrono::steady_clock::now();
+  CycleStats cycle = cycle_.Run(safepoints_.StopTheWorld(), cause);
+  SetBudget(cycle.live_bytes);
+  cycle.pause =
+      absl::FromChrono(std::chrono::steady_clock::now() - pause_start);
+  safepoints_.ResumeTheWorld();
+
+  keeper_->Wake();
+  {
+    absl::MutexLock lock(stats_mutex_);
+    stats_.cycles = cycle.cycle;
+    stats_.live_objects = cycle.live_objects;
+    stats_.live_bytes = cycle.live_bytes;
+    stats_.total_pause += cycle.pause;
+    stats_.max_pause = std::max(stats_.max_pause, cycle.pause);
+  }
+  if (options_.on_cycle_end) options_.on_cycle_end(cycle);
 }
 
 HeapStats Heap::stats() const {
-  HeapStats stats = stats_;
+  HeapStats stats;
+  {
+    absl::MutexLock lock(stats_mutex_);
+    stats = stats_;
+  }
   stats.allocated_objects = objects_->allocated().objects;
   stats.allocated_bytes = objects_->allocated().bytes;
   stats.freed_objects = objects_->freed_objects();

@@ -8,8 +8,11 @@
 // A process may have several heaps; an object of one may not refer to an object
 // of another.
 //
-// In this version one thread at a time is attached to a heap, and collections
-// stop it. Functions say which thread may call them.
+// Any number of threads may be attached to a heap. Collections stop all of them,
+// each at its next safepoint: in the slow path of an allocation, or where it
+// calls Mutator::Safepoint. A thread that does neither for long, because it
+// waits for something or computes, does so in a ParkedScope, or it keeps the
+// others waiting. Functions say which thread may call them.
 
 #ifndef BIBOP_RUNTIME_HEAP_H_
 #define BIBOP_RUNTIME_HEAP_H_
@@ -17,7 +20,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -27,6 +29,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/safepoints.h"
 
 namespace bibop {
 
@@ -48,17 +51,17 @@ class Heap {
 
   // Attaches the calling thread until the mutator is destroyed, which has to
   // happen on the same thread and before the heap is. Returns
-  // FailedPrecondition if a thread is attached already, ResourceExhausted where
-  // the system has no memory. Any thread may call it. MutatorScope is the
+  // FailedPrecondition if this thread is attached already, ResourceExhausted
+  // where the system has no memory. Any thread may call it. MutatorScope is the
   // usual way.
-  absl::StatusOr<std::unique_ptr<Mutator>> Attach()
-      ABSL_LOCKS_EXCLUDED(attach_mutex_);
+  absl::StatusOr<std::unique_ptr<Mutator>> Attach();
 
   // Collects: every object that no handle reaches is dead afterwards.
   // Destructors of dead objects run later: on a background thread, as memory is
-  // needed, or when the next collection begins. To be called by the attached
-  // thread, or by any if none is and none attaches meanwhile; aborts otherwise,
-  // and if called during a collection.
+  // needed, or when the next collection begins. Any thread may call it, attached
+  // or not; an attached one is at a safepoint. Aborts if called during a
+  // collection by what that calls: a destructor, a Trace, or
+  // HeapOptions::on_cycle_end.
   void Collect();
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
@@ -68,9 +71,8 @@ class Heap {
   // destructors too.
   void AdjustExternalBytes(int64_t delta);
 
-  // What happened so far. To be called by the attached thread, or by any if
-  // none is.
-  HeapStats stats() const;
+  // What happened so far. Any thread may call it.
+  HeapStats stats() const ABSL_LOCKS_EXCLUDED(stats_mutex_);
 
  private:
   friend class Mutator;
@@ -85,28 +87,23 @@ class Heap {
   }
   // Whether so much was allocated that a collection is due.
   bool BudgetSpent() const { return AllocatedBytes() >= next_cycle_at_bytes_; }
-  void Collect(CycleCause cause);
-  void FinishSweep() { cycle_.FinishSweep(); }
+  void Collect(CycleCause cause) ABSL_LOCKS_EXCLUDED(stats_mutex_);
   void SetBudget(int64_t live_bytes);
-  void Detach() ABSL_LOCKS_EXCLUDED(attach_mutex_);
-  // The attached mutator, or null. Aborts if another thread is attached.
-  Mutator* CurrentMutator() ABSL_LOCKS_EXCLUDED(attach_mutex_);
 
   const HeapOptions options_;
   const std::unique_ptr<ObjectHeap> objects_;
+  Safepoints safepoints_;
+  // Used by the collector only.
   CollectionCycle cycle_;
-  // The sum of all positive adjustments. Written by any thread, read by the
-  // attached one; orders nothing: relaxed.
+  // The sum of all positive adjustments. Written by any thread, read by running
+  // mutators; orders nothing: relaxed.
   std::atomic<int64_t> external_allocated_ = 0;
-  // Threads may ask to be attached at any time. What else there is belongs to
-  // the attached thread; the mutex hands it over from one to the next.
-  absl::Mutex attach_mutex_;
-  Mutator* mutator_ ABSL_GUARDED_BY(attach_mutex_) = nullptr;
-  std::thread::id attached_thread_ ABSL_GUARDED_BY(attach_mutex_);
-  // The total of allocated bytes at which the next collection is due.
+  // The total of allocated bytes at which the next collection is due. Written
+  // while the world is stopped, read by running mutators.
   int64_t next_cycle_at_bytes_ = 0;
-  bool reporting_ = false;
-  HeapStats stats_;
+  mutable absl::Mutex stats_mutex_;
+  // What cycles add up to; the rest of the figures is elsewhere.
+  HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
   // Last: its thread ends before what it uses does.
   const std::unique_ptr<MemoryKeeper> keeper_;
 };

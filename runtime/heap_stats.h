@@ -28,11 +28,13 @@ struct CycleStats {
   // What was found alive.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;
-  // How long the mutator was stopped, and the parts of it: sweeping what was
-  // left to sweep, and marking.
-  absl::Duration pause;
-  absl::Duration sweep_time;
+  // How long the mutators were stopped, from the request to their release, and
+  // marking, which is the part of it that is not waiting for them to stop.
+  absl::Duration pause = absl::ZeroDuration();
   absl::Duration mark_time;
+  // How long the collecting thread swept, before the pause, what was left to
+  // sweep.
+  absl::Duration sweep_time;
 };
 
 // A heap since it was made.
@@ -42,7 +44,7 @@ struct HeapStats {
   // What the last collection found alive; 0 before the first.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;
-  // What was allocated, without what is in the blocks that the mutator is
+  // What was allocated, without what is in the blocks that mutators are
   // allocating in now; exact after a collection.
   int64_t allocated_objects = 0;
   int64_t allocated_bytes = 0;

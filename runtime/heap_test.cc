@@ -351,48 +351,6 @@ TEST_F(BusyHeapTest, MemoryIsReused) {
   EXPECT_LT(heap_->stats().block_bytes, 1 << 20);
 }
 
-TEST_F(BusyHeapTest, ThreadsTakeTurns) {
-  for (int i = 0; i < 50; ++i) {
-    std::thread([this] {
-      MutatorScope mutator(*heap_);
-      HandleScope scope(mutator);
-      for (int n = 0; n < 100; ++n) scope.New<Node>(lifetimes_);
-      heap_->Collect();
-    }).join();
-  }
-  CollectAndDestroy();
-  EXPECT_EQ(lifetimes_.born(), 5000);
-  EXPECT_EQ(lifetimes_.alive(), 0);
-  EXPECT_LT(heap_->stats().block_bytes, 1 << 20)
-      << "a thread uses the blocks that one before it left";
-}
-
-// Threads that attach whenever they can, which TSan watches: what the one did
-// has happened before what the next does, retiring its regions included.
-TEST_F(BusyHeapTest, ThreadsContendForTheHeap) {
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([this] {
-      for (int turn = 0; turn < 20;) {
-        absl::StatusOr<std::unique_ptr<Mutator>> mutator = heap_->Attach();
-        if (!mutator.ok()) {
-          ASSERT_EQ(mutator.status().code(),
-                    absl::StatusCode::kFailedPrecondition);
-          std::this_thread::yield();
-          continue;
-        }
-        ++turn;
-        HandleScope scope(**mutator);
-        for (int n = 0; n < 100; ++n) scope.New<Node>(lifetimes_);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  CollectAndDestroy();
-  EXPECT_EQ(lifetimes_.born(), 4 * 20 * 100);
-  EXPECT_EQ(lifetimes_.alive(), 0);
-}
-
 static_assert(std::is_constructible_v<HandleScope, MutatorScope&>);
 static_assert(!std::is_constructible_v<HandleScope, MutatorScope>,
               "the mutator would be gone before the scope opens");
@@ -447,7 +405,7 @@ TEST(HeapStatsTest, TellWhatHappened) {
     EXPECT_EQ(cycles[i].live_objects, 1);
     EXPECT_EQ(cycles[i].live_bytes, 64);
     EXPECT_EQ(cycles[i].allocated_bytes, 64 * cycles[i].allocated_objects);
-    EXPECT_GE(cycles[i].pause, cycles[i].sweep_time + cycles[i].mark_time);
+    EXPECT_GE(cycles[i].pause, cycles[i].mark_time);
     allocated += cycles[i].allocated_objects;
     pauses += cycles[i].pause;
   }
@@ -464,16 +422,11 @@ TEST(HeapStatsTest, TellWhatHappened) {
   EXPECT_EQ(heap->stats().live_bytes, 64);
 }
 
-TEST_F(HeapTest, ASecondAttachmentIsRefused) {
+TEST_F(HeapTest, ASecondAttachmentOfAThreadIsRefused) {
   MutatorScope mutator(*heap_);
   EXPECT_EQ(heap_->Attach().status().code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_DEATH(MutatorScope again(*heap_), "attached to the heap already");
-  std::thread([this] {
-    const absl::Status status = heap_->Attach().status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_NE(status.message().find("another thread"), std::string::npos);
-  }).join();
 }
 
 using HeapDeathTest = HeapTest;
@@ -496,11 +449,11 @@ TEST_F(HeapDeathTest, ADestructorThatCollectsIsTold) {
     HandleScope scope(mutator);
     scope.New<CollectsInDestructor>(&heap);
   }
-  heap_->Collect();
+  // Whichever thread sweeps it.
   EXPECT_DEATH(
       {
-        HandleScope scope(mutator);
-        scope.New<CollectsInDestructor>(&heap);
+        heap_->Collect();
+        heap_->Collect();
       },
       "neither may collect");
   heap = nullptr;
@@ -579,12 +532,6 @@ TEST_F(HeapDeathTest, CollectingInsideOfACollectionIsTold) {
               }}).value();
   self = heap.get();
   EXPECT_DEATH(heap->Collect(), "may neither allocate nor collect");
-}
-
-TEST_F(HeapDeathTest, CollectingFromAnotherThreadIsTold) {
-  MutatorScope mutator(*heap_);
-  EXPECT_DEATH(std::thread([this] { heap_->Collect(); }).join(),
-               "by the thread that is attached");
 }
 
 }  // namespace

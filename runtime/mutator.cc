@@ -20,24 +20,28 @@ namespace bibop {
 Mutator::Mutator(Heap& heap, LocalAllocator allocator)
     : MutatorBase(std::move(allocator)),
       heap_(heap),
-      thread_(std::this_thread::get_id()) {}
+      thread_(std::this_thread::get_id()),
+      attached_(heap.safepoints_.Attach(*this)) {}
 
 Mutator::~Mutator() {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "a Mutator is destroyed by another thread than the one it attached";
-  // Before another thread may attach.
+  if (!attached_) return;
+  // While the heap is sure to exist.
   allocator().Retire();
-  heap_.Detach();
+  heap_.safepoints_.Detach(*this);
 }
 
-void Mutator::CheckThread() const {
+void Mutator::CheckMayAllocate() const {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "an allocation by another thread than the attached one: mutators, "
          "scopes and handles belong to one thread";
+  ABSL_CHECK(!parked_) << "an allocation by a parked thread: end its "
+                          "ParkedScope first";
 }
 
 void Mutator::AdjustExternalBytes(int64_t delta) {
-  CheckThread();
+  CheckMayAllocate();
   heap_.AdjustExternalBytes(delta);
   if (delta > 0 && heap_.BudgetSpent()) {
     heap_.Collect(CycleCause::kBudgetSpent);
@@ -46,18 +50,28 @@ void Mutator::AdjustExternalBytes(int64_t delta) {
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
                                             size_t size) {
-  CheckThread();
+  CheckMayAllocate();
+  Safepoint();
   if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type, id, size);
-  if (!absl::IsResourceExhausted(cell.status())) [[likely]] {
+  if (cell.ok()) [[likely]]
     return cell;
-  }
   heap_.Collect(CycleCause::kHeapFull);
   cell = allocator().AllocateSlow(type, id, size);
-  if (!absl::IsResourceExhausted(cell.status())) return cell;
+  if (cell.ok()) return cell;
   // The garbage may be in blocks of other types: sweeping frees those.
-  heap_.FinishSweep();
+  heap_.objects_->FinishSweep();
   return allocator().AllocateSlow(type, id, size);
+}
+
+void Mutator::Park() {
+  heap_.safepoints_.Park();
+  parked_ = true;
+}
+
+void Mutator::Unpark() {
+  heap_.safepoints_.Unpark();
+  parked_ = false;
 }
 
 void Mutator::OutOfMemory(const absl::Status& status) {
@@ -77,5 +91,11 @@ std::unique_ptr<Mutator> AttachOrDie(Heap& heap) {
 }  // namespace
 
 MutatorScope::MutatorScope(Heap& heap) : mutator_(AttachOrDie(heap)) {}
+
+ParkedScope::ParkedScope(Mutator& mutator) : mutator_(mutator) {
+  mutator_.Park();
+}
+
+ParkedScope::~ParkedScope() { mutator_.Unpark(); }
 
 }  // namespace bibop

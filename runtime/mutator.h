@@ -33,6 +33,15 @@ class Mutator final : public MutatorBase {
   // The attached thread.
   std::thread::id thread() const { return thread_; }
 
+  // Lets a collection that waits for this thread have it stopped, and waits for
+  // its end; otherwise takes a nanosecond. To be called now and then by a thread
+  // that computes for long without allocating.
+  void Safepoint() {
+    if (heap_.safepoints_.StopRequested()) [[unlikely]] {
+      heap_.safepoints_.StopHere();
+    }
+  }
+
   // As Heap::AdjustExternalBytes, but collects if so many bytes were allocated
   // that a collection is due. To be called by the attached thread, where an
   // allocation could be: not by a destructor or a Trace.
@@ -45,13 +54,20 @@ class Mutator final : public MutatorBase {
 
  private:
   friend class Heap;
+  friend class ParkedScope;
 
   Mutator(Heap& heap, LocalAllocator allocator);
 
-  void CheckThread() const;
+  void Park();
+  void Unpark();
+  // Aborts on another thread, or if parked.
+  void CheckMayAllocate() const;
 
   Heap& heap_;
   const std::thread::id thread_;
+  bool parked_ = false;
+  // False if the thread had a mutator already; then this one is destroyed.
+  const bool attached_;
 };
 
 // Attaches the calling thread to a heap while it exists, on the stack.
@@ -70,6 +86,25 @@ class MutatorScope {
 
  private:
   std::unique_ptr<Mutator> mutator_;
+};
+
+// Parks a mutator while it exists, on the stack: the thread may not touch the
+// heap, nor open scopes, and no collection waits for it. For what may take long
+// and does not need the heap: to wait for a lock, a socket, another thread.
+class ParkedScope {
+ public:
+  // Aborts on another thread than the mutator's, or if it is parked already.
+  [[nodiscard]] explicit ParkedScope(
+      Mutator& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND);
+  ParkedScope(const ParkedScope&) = delete;
+  ParkedScope& operator=(const ParkedScope&) = delete;
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+  // Waits while a collection has the mutators stopped.
+  ~ParkedScope();
+
+ private:
+  Mutator& mutator_;
 };
 
 }  // namespace bibop

@@ -1,0 +1,122 @@
+// Safepoints: the threads that are attached to a heap, and how one of them stops
+// the others.
+//
+// A mutator is running or parked. A running one may touch the heap; when a stop
+// is requested it waits at its next safepoint, which is in the slow path of an
+// allocation and where Mutator::Safepoint is called. A parked one may not touch
+// the heap, and nobody waits for it; it waits when it wants to run again while
+// the world is stopped.
+//
+//          BeginCycle           StopTheWorld          ResumeTheWorld
+//   kIdle -----------> kPreparing ---------> kStopped -------------> kEnding
+//     ^                                                                 |
+//     +-----------------------------------------------------------------+
+//                                EndCycle
+//
+// From BeginCycle to EndCycle one thread, the collector, has the cycle to
+// itself; only in kStopped is no mutator running. The collector may be a running
+// or a parked mutator's thread, or one that is not attached.
+//
+// Every function may be called by any thread, as it says. What a mutator did
+// before it stopped has happened before what the collector does, and that before
+// what the mutator does next: the mutex orders them.
+//
+// Invariants: running_ is the number of mutators that run and are not waiting
+// at a safepoint; it is 0 in kStopped.
+
+#ifndef BIBOP_RUNTIME_SAFEPOINTS_H_
+#define BIBOP_RUNTIME_SAFEPOINTS_H_
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "bibop/handles/mutator_base.h"
+
+namespace bibop {
+
+class Safepoints {
+ public:
+  Safepoints() = default;
+  Safepoints(const Safepoints&) = delete;
+  Safepoints& operator=(const Safepoints&) = delete;
+
+  // Adds the calling thread's mutator, running. Waits while the world is
+  // stopped. Returns false, with nothing changed, if the thread has one.
+  bool Attach(MutatorBase& mutator);
+  // Takes the calling thread's mutator, running, out.
+  void Detach(MutatorBase& mutator);
+  // Whether any thread has a mutator.
+  bool AnyAttached() const;
+
+  // Whether running mutators are to stop: a safepoint's poll.
+  bool StopRequested() const {
+    return stop_requested_.load(std::memory_order_relaxed);
+  }
+
+  // A safepoint, for a running mutator: waits while a stop is requested.
+  void StopHere();
+
+  // Make the calling thread's running mutator a parked one, and the other way
+  // round.
+  void Park();
+  void Unpark();
+
+  // Begins a cycle, as the collector, and returns true; or waits, as at a
+  // safepoint, until the cycle of another thread has ended, and returns false.
+  // Aborts if the calling thread is the collector already.
+  bool BeginCycle();
+  // Stops all mutators and returns them, for as long as they are stopped.
+  //
+  // REQUIRES: BeginCycle returned true.
+  const std::vector<MutatorBase*>& StopTheWorld();
+  // Lets them go on.
+  //
+  // REQUIRES: StopTheWorld was called.
+  void ResumeTheWorld();
+  // Ends the cycle.
+  //
+  // REQUIRES: ResumeTheWorld was called.
+  void EndCycle();
+
+ private:
+  enum class Phase { kIdle, kPreparing, kStopped, kEnding };
+  struct Attached {
+    std::thread::id thread;
+    MutatorBase* mutator;
+    bool parked;
+  };
+
+  bool IsStopping() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return StopRequested();
+  }
+  bool IsCollecting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return phase_ != Phase::kIdle;
+  }
+  // Waits, as a mutator that is stopped if it is `running`, while the condition
+  // holds or a stop is requested.
+  void StopWhile(bool running, bool (Safepoints::*condition)() const)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The calling thread's mutator, or null.
+  Attached* Find() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  std::vector<Attached> attached_ ABSL_GUARDED_BY(mutex_);
+  // Those of attached_ while the world is stopped.
+  std::vector<MutatorBase*> stopped_ ABSL_GUARDED_BY(mutex_);
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kIdle;
+  // Who is not in kIdle.
+  std::thread::id collector_ ABSL_GUARDED_BY(mutex_);
+  // Written under the mutex by the collector; polled by running mutators
+  // without it, relaxed: a poll that misses it is followed by another, and who
+  // sees it takes the mutex.
+  std::atomic<bool> stop_requested_ = false;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_SAFEPOINTS_H_
