@@ -457,7 +457,7 @@ TEST_F(HeapDeathTest, ADestructorThatCollectsIsTold) {
       },
       "neither may collect");
   heap = nullptr;
-  heap_->Collect();
+  CollectAndDestroy();
 }
 
 TEST_F(HeapDeathTest, AHandleIntoAnotherHeapIsTold) {
