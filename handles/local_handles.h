@@ -74,8 +74,8 @@ class LocalHandles {
   // Makes `slot` a slot in use that holds `value`, until the innermost open
   // scope closes.
   //
-  // REQUIRES: slot is next(); Reserve was called, and no slot was created in its
-  // scope since.
+  // REQUIRES: slot is next(); Reserve was called, and no slot was created in
+  // its scope since.
   void CreateReserved(HandleSlot* slot, HandleSlot value) {
     *slot = value;
     next_ = slot + 1;

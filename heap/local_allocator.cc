@@ -91,7 +91,8 @@ absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
     return reinterpret_cast<void*>(cell);
   };
   if (size_class >= kNumSmallClasses) {
-    absl::StatusOr<MixedCells> cells = heap_.AcquireCells(size_class, 1, TakeCounts());
+    absl::StatusOr<MixedCells> cells =
+        heap_.AcquireCells(size_class, 1, TakeCounts());
     if (!cells.ok()) return cells.status();
     Count(*cells->block, 1);
     const size_t index = cells->cells.first;
@@ -129,8 +130,7 @@ absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
       if (source.region.first < source.region.last) break;
     }
     regions_[id] = {0, 0};
-    absl::StatusOr<BlockDescriptor*> block =
-        heap_.AcquireBlock(
+    absl::StatusOr<BlockDescriptor*> block = heap_.AcquireBlock(
         type, id, std::exchange(source, {}).block, TakeCounts());
     if (!block.ok()) return block.status();
     source.block = *block;

@@ -161,14 +161,14 @@ bool ObjectHeap::SweepSome(size_t most) {
 
 void ObjectHeap::CheckMayCollect() const {
   ABSL_CHECK(sweeping_heap != this)
-      << "a collection was asked for by a destructor: a destructor and a "
-         "Trace: neither may collect";
+      << "a collection was asked for by a destructor or by a Trace: neither "
+         "may collect";
 }
 
 void ObjectHeap::FinishSweep() {
   CheckMayCollect();
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(!marking_);
+  ABSL_CHECK(!marking_) << "FinishSweep comes before a mark or after it";
   while (SweepAny()) {
   }
   const auto nobody_sweeps = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
@@ -392,8 +392,8 @@ std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   const BlockDescriptor* block = cage_->FindBlock(word);
   if (block == nullptr) return std::nullopt;
-  const size_t offset = block->OffsetInRun(
-      Cage::OffsetInBlock(reinterpret_cast<void*>(word)));
+  const size_t offset =
+      block->OffsetInRun(Cage::OffsetInBlock(reinterpret_cast<void*>(word)));
   if (offset >= block->cell_size * block->cell_count) return std::nullopt;
   const size_t index = block->CellIndex(offset);
   if (!block->IsAllocated(index)) return std::nullopt;

@@ -87,8 +87,8 @@ SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
     return result;
   }
   for (size_t word = 0; word < block.alloc_words(); ++word) {
-    const uint64_t allocated = std::atomic_ref(block.alloc_bits[word])
-                                   .load(std::memory_order_acquire);
+    const uint64_t allocated =
+        std::atomic_ref(block.alloc_bits[word]).load(std::memory_order_acquire);
     const uint64_t live = allocated & LiveBits(block.marks + 64 * word, epoch);
     const uint64_t dead = allocated & ~live;
     result.live_objects += Count(live);

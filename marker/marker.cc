@@ -85,13 +85,15 @@ void Marker::Drain() {
   for (;;) {
     size_t oldest = 0;
     while (!visitor_.empty()) {
-      const Candidate next = std::exchange(queue[oldest], Prefetch(visitor_.Take()));
+      const Candidate next =
+          std::exchange(queue[oldest], Prefetch(visitor_.Take()));
       oldest = (oldest + 1) % kQueueSize;
       if (next.mark != nullptr) MarkAndTrace(next);
     }
     bool waiting = false;
     for (size_t i = 0; i < kQueueSize; ++i) {
-      const Candidate next = std::exchange(queue[(oldest + i) % kQueueSize], {});
+      const Candidate next =
+          std::exchange(queue[(oldest + i) % kQueueSize], {});
       if (next.mark == nullptr) continue;
       waiting = true;
       MarkAndTrace(next);

@@ -47,7 +47,8 @@ class MarkerTest : public ::testing::Test {
   T* New() {
     void* cell = allocator_.TryAllocate<T>();
     if (cell == nullptr) {
-      cell = allocator_.AllocateSlow(kTypeInfo<T>, kTypeId<T>, sizeof(T)).value();
+      cell =
+          allocator_.AllocateSlow(kTypeInfo<T>, kTypeId<T>, sizeof(T)).value();
     }
     return new (cell) T();
   }
@@ -69,9 +70,8 @@ class MarkerTest : public ::testing::Test {
 
   bool IsMarked(const void* object) {
     const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return block->marks[block->CellIndex(
-               block->OffsetInRun(Cage::OffsetInBlock(object)))] ==
-           heap_->epoch();
+    return block->marks[block->CellIndex(block->OffsetInRun(
+               Cage::OffsetInBlock(object)))] == heap_->epoch();
   }
 
   std::unique_ptr<ObjectHeap> heap_ =

@@ -8,9 +8,9 @@
 // A process may have several heaps; an object of one may not refer to an object
 // of another.
 //
-// Any number of threads may be attached to a heap. Collections stop all of them,
-// each at its next safepoint: in the slow path of an allocation, or where it
-// calls Mutator::Safepoint. A thread that does neither for long, because it
+// Any number of threads may be attached to a heap. Collections stop all of
+// them, each at its next safepoint: in the slow path of an allocation, or where
+// it calls Mutator::Safepoint. A thread that does neither for long, because it
 // waits for something or computes, does so in a ParkedScope, or it keeps the
 // others waiting. Functions say which thread may call them.
 
@@ -58,9 +58,9 @@ class Heap {
 
   // Collects: every object that no handle reaches is dead afterwards.
   // Destructors of dead objects run later: on a background thread, as memory is
-  // needed, or when the next collection begins. Any thread may call it, attached
-  // or not; an attached one is at a safepoint. Aborts if called during a
-  // collection by what that calls: a destructor, a Trace, or
+  // needed, or when the next collection begins. Any thread may call it,
+  // attached or not; an attached one is at a safepoint. Aborts if called during
+  // a collection by what that calls: a destructor, a Trace, or
   // HeapOptions::on_cycle_end.
   void Collect();
 

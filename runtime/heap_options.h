@@ -35,8 +35,8 @@ struct HeapOptions {
   // for, a collection runs when the heap is full.
   //
   // and min_budget_bytes where that is more. Both 64 KiB to Cage::kCapacity;
-  // the first is by default two second-level caches: no slower than one, and half as
-  // many collections.
+  // the first is by default two second-level caches: no slower than one, and
+  // half as many collections.
   size_t min_budget_bytes = size_t{2} << 20;
   size_t small_heap_bytes = size_t{32} << 20;
   // 1.1 to 16.

@@ -48,8 +48,8 @@ TEST(HeapOptions, ARefusalNamesTheOptionAndItsRange) {
                 "1048576 to");
   ExpectRefused({.min_budget_bytes = 0}, "min_budget_bytes", "65536 to");
   ExpectRefused({.small_heap_bytes = 0}, "small_heap_bytes", "65536 to");
-  ExpectRefused({.decommit_half_life = -absl::Seconds(1)},
-                "decommit_half_life", "0 to 1h");
+  ExpectRefused({.decommit_half_life = -absl::Seconds(1)}, "decommit_half_life",
+                "0 to 1h");
   ExpectRefused({.decommit_half_life = absl::Hours(2)}, "decommit_half_life",
                 "0 to 1h");
   ExpectRefused({.growth_factor = 1.0}, "growth_factor", "1.1 to 16");

@@ -34,8 +34,8 @@ class Mutator final : public MutatorBase {
   std::thread::id thread() const { return thread_; }
 
   // Lets a collection that waits for this thread have it stopped, and waits for
-  // its end; otherwise takes a nanosecond. To be called now and then by a thread
-  // that computes for long without allocating.
+  // its end; otherwise takes a nanosecond. To be called now and then by a
+  // thread that computes for long without allocating.
   void Safepoint() {
     if (heap_.safepoints_.StopRequested()) [[unlikely]] {
       heap_.safepoints_.StopHere();
@@ -94,8 +94,8 @@ class MutatorScope {
 class ParkedScope {
  public:
   // Aborts on another thread than the mutator's, or if it is parked already.
-  [[nodiscard]] explicit ParkedScope(
-      Mutator& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND);
+  [[nodiscard]] explicit ParkedScope(Mutator& mutator
+                                     ABSL_ATTRIBUTE_LIFETIME_BOUND);
   ParkedScope(const ParkedScope&) = delete;
   ParkedScope& operator=(const ParkedScope&) = delete;
   static void* operator new(size_t) = delete;

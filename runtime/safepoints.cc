@@ -86,9 +86,10 @@ bool Safepoints::BeginCycle() {
     return true;
   }
   ABSL_CHECK(collector_ != std::this_thread::get_id())
-      << "a collection was asked for during a collection: a destructor and a "
-         "Trace: neither may collect; HeapOptions::on_cycle_end may neither "
-         "allocate nor collect";
+      << "a collection was asked for during a collection, by a destructor or "
+         "by "
+         "a Trace: neither may collect; or by HeapOptions::on_cycle_end, which "
+         "may neither allocate nor collect";
   StopWhile(IsRunning(), &Safepoints::IsCollecting);
   return false;
 }

@@ -1,5 +1,5 @@
-// Safepoints: the threads that are attached to a heap, and how one of them stops
-// the others.
+// Safepoints: the threads that are attached to a heap, and how one of them
+// stops the others.
 //
 // A mutator is running or parked. A running one may touch the heap; when a stop
 // is requested it waits at its next safepoint, which is in the slow path of an
@@ -14,12 +14,12 @@
 //                                EndCycle
 //
 // From BeginCycle to EndCycle one thread, the collector, has the cycle to
-// itself; only in kStopped is no mutator running. The collector may be a running
-// or a parked mutator's thread, or one that is not attached.
+// itself; only in kStopped is no mutator running. The collector may be a
+// running or a parked mutator's thread, or one that is not attached.
 //
 // Every function may be called by any thread, as it says. What a mutator did
-// before it stopped has happened before what the collector does, and that before
-// what the mutator does next: the mutex orders them.
+// before it stopped has happened before what the collector does, and that
+// before what the mutator does next: the mutex orders them.
 //
 // Invariants: running_ is the number of mutators that run and are not waiting
 // at a safepoint; it is 0 in kStopped.

@@ -46,9 +46,9 @@ class ThreadsTest : public ::testing::Test {
   }
 
   Lifetimes lifetimes_;
-  std::unique_ptr<Heap> heap_ = Heap::Create({.min_budget_bytes = 64 << 10,
-                                              .small_heap_bytes = 64 << 10})
-                                    .value();
+  std::unique_ptr<Heap> heap_ =
+      Heap::Create({.min_budget_bytes = 64 << 10, .small_heap_bytes = 64 << 10})
+          .value();
 };
 
 TEST_F(ThreadsTest, AThreadUsesTheBlocksThatOneBeforeItLeft) {
