@@ -162,6 +162,22 @@ TEST_F(CageTest, AnObjectLargerThanTheAddressSpaceIsAStatus) {
   EXPECT_EQ(cage_->bytes_committed(), 0u);
 }
 
+TEST(Cage, WhatTheAddressSpaceHasNoRoomForIsAStatusAndTakesNothing) {
+  std::unique_ptr<Cage> cage = Cage::Create(~size_t{0}).value();
+  ASSERT_TRUE(cage->AllocateUniform(kTypeInfo<Bytes>, 1).ok());
+  const auto try_all = [&cage]() {
+    return cage->AllocateSpan(kTypeInfo<Bytes>, Cage::kCapacity, 1)
+        .status()
+        .code();
+  };
+  EXPECT_EQ(try_all(), absl::StatusCode::kResourceExhausted);
+  const size_t committed = cage->bytes_committed();
+  for (int i = 0; i < 2000; ++i) (void)try_all();
+  EXPECT_EQ(cage->bytes_committed(), committed) << "a side record was kept";
+  EXPECT_EQ(cage->bytes_in_use(), kBlockSize);
+  cage->CheckInvariants();
+}
+
 class SmallCageTest : public CageTest {
  protected:
   SmallCageTest() : CageTest(kBlocks * kBlockSize) {}
