@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/log/absl_check.h"
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "bibop/handles/mutator_base.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/heap_options.h"
@@ -42,7 +44,7 @@ Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
       objects_(std::move(objects)),
       cycle_(*objects_),
       keeper_(std::move(keeper)) {
-  SetBudget(0);
+  SetBudget(0, 1);
 }
 
 Heap::~Heap() {
@@ -63,11 +65,13 @@ absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
   return mutator;
 }
 
-void Heap::SetBudget(int64_t live_bytes) {
+void Heap::SetBudget(int64_t live_bytes, int64_t mutators) {
   const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
                                           (options_.growth_factor - 1.0));
-  const auto lowest = static_cast<int64_t>(options_.min_budget_bytes);
   const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  const int64_t lowest =
+      std::max(mutators, int64_t{1}) *
+      static_cast<int64_t>(options_.min_budget_bytes);
   next_cycle_at_bytes_ =
       AllocatedBytes() +
       std::max({grown, lowest, std::min(8 * live_bytes, small)});
@@ -93,8 +97,9 @@ void Heap::Collect(CycleCause cause) {
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
   const auto pause_start = std::chrono::steady_clock::now();
-  CycleStats cycle = cycle_.Run(safepoints_.StopTheWorld(), cause);
-  SetBudget(cycle.live_bytes);
+  const std::vector<MutatorBase*>& mutators = safepoints_.StopTheWorld();
+  CycleStats cycle = cycle_.Run(mutators, cause);
+  SetBudget(cycle.live_bytes, static_cast<int64_t>(mutators.size()));
   cycle.pause =
       absl::FromChrono(std::chrono::steady_clock::now() - pause_start);
   safepoints_.ResumeTheWorld();

@@ -88,7 +88,7 @@ class Heap {
   // Whether so much was allocated that a collection is due.
   bool BudgetSpent() const { return AllocatedBytes() >= next_cycle_at_bytes_; }
   void Collect(CycleCause cause) ABSL_LOCKS_EXCLUDED(stats_mutex_);
-  void SetBudget(int64_t live_bytes);
+  void SetBudget(int64_t live_bytes, int64_t mutators);
 
   const HeapOptions options_;
   const std::unique_ptr<ObjectHeap> objects_;

@@ -24,7 +24,7 @@ struct HeapOptions {
   // included, not counting the at most 32 KiB in each type's current block:
   //
   //   alive after the last collection   budget
-  //   little                            min_budget_bytes
+  //   little                            min_budget_bytes for each thread
   //   more                              eight times as much as is alive
   //   from small_heap_bytes / 8         small_heap_bytes
   //   much                              alive * (growth_factor - 1)

@@ -10,6 +10,22 @@
 #include "bibop/handles/mutator_base.h"
 
 namespace bibop {
+namespace {
+
+// How often a wait looks before it sleeps; some ten microseconds. With one
+// processor nobody else would run meanwhile.
+int Spins() {
+  static const int spins = std::thread::hardware_concurrency() > 1 ? 500 : 0;
+  return spins;
+}
+
+void Pause() {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
 
 Safepoints::Attached* Safepoints::Find() {
   const auto at = std::ranges::find(attached_, std::this_thread::get_id(),
@@ -22,14 +38,30 @@ bool Safepoints::IsRunning() {
   return self != nullptr && !self->parked;
 }
 
-void Safepoints::StopWhile(bool running,
-                           bool (Safepoints::*condition)() const) {
-  if (running) --running_;
-  const auto over = [this, condition]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !(this->*condition)() && !StopRequested();
-  };
+void Safepoints::AddRunning(int change) {
+  running_.store(running_.load(std::memory_order_relaxed) + change,
+                 std::memory_order_relaxed);
+}
+
+void Safepoints::SetPhase(Phase from, Phase to) {
+  ABSL_CHECK(phase_.load(std::memory_order_relaxed) == from);
+  phase_.store(to, std::memory_order_relaxed);
+}
+
+void Safepoints::WaitWhile(Condition condition) {
+  mutex_.unlock();
+  for (int i = Spins(); i > 0 && (this->*condition)(); --i) Pause();
+  mutex_.lock();
+  const auto over = [this, condition] { return !(this->*condition)(); };
   mutex_.Await(absl::Condition(&over));
-  if (running) ++running_;
+}
+
+void Safepoints::StopWhile(bool running, Condition condition) {
+  if (running) AddRunning(-1);
+  while ((this->*condition)() || StopRequested()) {
+    WaitWhile(StopRequested() ? &Safepoints::IsStopping : condition);
+  }
+  if (running) AddRunning(1);
 }
 
 bool Safepoints::Attach(MutatorBase& mutator) {
@@ -37,7 +69,7 @@ bool Safepoints::Attach(MutatorBase& mutator) {
   StopWhile(/*running=*/false, &Safepoints::IsStopping);
   if (Find() != nullptr) return false;
   attached_.push_back({std::this_thread::get_id(), &mutator, false});
-  ++running_;
+  AddRunning(1);
   return true;
 }
 
@@ -49,7 +81,7 @@ void Safepoints::Detach(MutatorBase& mutator) {
       << "a thread leaves its heap while it is parked: end its ParkedScope "
          "before its MutatorScope";
   attached_.erase(at);
-  --running_;
+  AddRunning(-1);
 }
 
 bool Safepoints::AnyAttached() const {
@@ -68,26 +100,25 @@ void Safepoints::Park() {
   ABSL_CHECK(self != nullptr && !self->parked)
       << "a ParkedScope is for a running mutator, on its thread";
   self->parked = true;
-  --running_;
+  AddRunning(-1);
 }
 
 void Safepoints::Unpark() {
   absl::MutexLock lock(mutex_);
   StopWhile(/*running=*/false, &Safepoints::IsStopping);
   Find()->parked = false;
-  ++running_;
+  AddRunning(1);
 }
 
 bool Safepoints::BeginCycle() {
   absl::MutexLock lock(mutex_);
-  if (phase_ == Phase::kIdle) {
-    phase_ = Phase::kPreparing;
+  if (!IsCollecting()) {
+    SetPhase(Phase::kIdle, Phase::kPreparing);
     collector_ = std::this_thread::get_id();
     return true;
   }
   ABSL_CHECK(collector_ != std::this_thread::get_id())
-      << "a collection was asked for during a collection, by a destructor or "
-         "by "
+      << "a collection was asked for during a collection, by a destructor or by "
          "a Trace: neither may collect; or by HeapOptions::on_cycle_end, which "
          "may neither allocate nor collect";
   StopWhile(IsRunning(), &Safepoints::IsCollecting);
@@ -96,14 +127,10 @@ bool Safepoints::BeginCycle() {
 
 const std::vector<MutatorBase*>& Safepoints::StopTheWorld() {
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(phase_ == Phase::kPreparing);
   stop_requested_.store(true, std::memory_order_relaxed);
-  if (IsRunning()) --running_;
-  const auto stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return running_ == 0;
-  };
-  mutex_.Await(absl::Condition(&stopped));
-  phase_ = Phase::kStopped;
+  if (IsRunning()) AddRunning(-1);
+  WaitWhile(&Safepoints::IsAnyRunning);
+  SetPhase(Phase::kPreparing, Phase::kStopped);
   stopped_.clear();
   for (const Attached& attached : attached_) {
     stopped_.push_back(attached.mutator);
@@ -113,16 +140,14 @@ const std::vector<MutatorBase*>& Safepoints::StopTheWorld() {
 
 void Safepoints::ResumeTheWorld() {
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(phase_ == Phase::kStopped);
-  phase_ = Phase::kEnding;
-  if (IsRunning()) ++running_;
+  SetPhase(Phase::kStopped, Phase::kEnding);
+  if (IsRunning()) AddRunning(1);
   stop_requested_.store(false, std::memory_order_relaxed);
 }
 
 void Safepoints::EndCycle() {
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(phase_ == Phase::kEnding);
-  phase_ = Phase::kIdle;
+  SetPhase(Phase::kEnding, Phase::kIdle);
   collector_ = {};
 }
 

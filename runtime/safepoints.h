@@ -89,16 +89,27 @@ class Safepoints {
     bool parked;
   };
 
-  bool IsStopping() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return StopRequested();
+  // What mutators wait to be over. They read nothing but atomic words, so that
+  // they can be asked without the mutex, too.
+  bool IsStopping() const { return StopRequested(); }
+  bool IsCollecting() const {
+    return phase_.load(std::memory_order_relaxed) != Phase::kIdle;
   }
-  bool IsCollecting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return phase_ != Phase::kIdle;
+  bool IsAnyRunning() const {
+    return running_.load(std::memory_order_relaxed) != 0;
   }
+  using Condition = bool (Safepoints::*)() const;
+
   // Waits, as a mutator that is stopped if it is `running`, while the condition
   // holds or a stop is requested.
-  void StopWhile(bool running, bool (Safepoints::*condition)() const)
+  void StopWhile(bool running, Condition condition)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits while the condition holds: for a moment without sleeping, because most
+  // stops are shorter than it takes to be woken up, then as the mutex has one
+  // wait.
+  void WaitWhile(Condition condition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddRunning(int change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetPhase(Phase from, Phase to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The calling thread's mutator, or null.
   Attached* Find() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -107,14 +118,14 @@ class Safepoints {
   std::vector<Attached> attached_ ABSL_GUARDED_BY(mutex_);
   // Those of attached_ while the world is stopped.
   std::vector<MutatorBase*> stopped_ ABSL_GUARDED_BY(mutex_);
-  int running_ ABSL_GUARDED_BY(mutex_) = 0;
-  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kIdle;
   // Who is not in kIdle.
   std::thread::id collector_ ABSL_GUARDED_BY(mutex_);
-  // Written under the mutex by the collector; polled by running mutators
-  // without it, relaxed: a poll that misses it is followed by another, and who
-  // sees it takes the mutex.
+  // The words below are written under the mutex, and decided upon under it.
+  // Without it they are only read by those who then take it: a mutator's poll,
+  // where one that misses a stop is followed by another, and a wait. Relaxed.
   std::atomic<bool> stop_requested_ = false;
+  std::atomic<int> running_ = 0;
+  std::atomic<Phase> phase_ = Phase::kIdle;
 };
 
 }  // namespace bibop

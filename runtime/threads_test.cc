@@ -70,7 +70,7 @@ TEST_F(ThreadsTest, AThreadUsesTheBlocksThatOneBeforeItLeft) {
 // allocations of each. A node that died too early would be overwritten.
 TEST_F(ThreadsTest, EachKeepsWhatItHasThroughTheCollectionsOfAll) {
   constexpr int kThreads = 4;
-  constexpr int kRounds = 60;
+  constexpr int kRounds = 300;
   std::vector<std::thread> threads;
   std::atomic<int> kept = 0;
   std::barrier all_kept(kThreads + 1);
