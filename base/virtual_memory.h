@@ -19,7 +19,8 @@
 namespace bibop {
 
 // Gives the memory of [start, start + size) back to the operating system. The
-// range stays readable and writable; it reads as zero when next touched.
+// range stays readable and writable; it reads as zero when next touched. Memory
+// that the process has locked stays, and what is in it.
 //
 // REQUIRES: the range is committed; both are multiples of the page size.
 void Decommit(std::byte* start, size_t size);

@@ -44,7 +44,12 @@ class ArraySize {
 
 template <class T>
 struct HoldsReferences
-    : std::bool_constant<ObjectReference<T> || Traceable<T>> {};
+    : std::bool_constant<ObjectReference<T> || Traceable<T>> {
+  static_assert(ObjectReference<T> || Traceable<T> ||
+                    !(HasMemberTrace<T> || MutablyTraceable<T>),
+                "the collector cannot call the Trace of this array's elements: "
+                "write `void Trace(auto& visitor) const` and make it public");
+};
 template <class T, size_t n>
 struct HoldsReferences<T[n]> : HoldsReferences<T> {};
 template <class T, size_t n>

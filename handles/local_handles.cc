@@ -48,10 +48,10 @@ void LocalHandles::Extend() {
   limit_ = EndOf(*block_);
 }
 
-void LocalHandles::DropBlocksAfter(const HandleSlot* limit) {
-  const auto holds = [limit](Block& block) {
-    return std::less_equal<>()(block.slots.data(), limit) &&
-           std::less_equal<>()(limit, EndOf(block));
+void LocalHandles::DropBlocksAfter(const HandleSlot* next) {
+  const auto holds = [next](Block& block) {
+    return std::less_equal<>()(block.slots.data(), next) &&
+           std::less_equal<>()(next, EndOf(block));
   };
   while (!holds(*block_)) {
     std::unique_ptr<Block> block = std::move(block_);
@@ -59,6 +59,7 @@ void LocalHandles::DropBlocksAfter(const HandleSlot* limit) {
     block->previous = std::move(spare_);
     spare_ = std::move(block);
   }
+  limit_ = EndOf(*block_);
 }
 
 template <class F>

@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 #include "absl/base/attributes.h"
 #include "bibop/base/build_config.h"
@@ -95,26 +96,29 @@ class LocalHandles {
     if (slot + 1 == next_) --next_;
   }
 
-  // What a scope remembers of the time before it opened.
-  struct Mark {
+  // What a scope remembers of the time before it opened: the limit only where a
+  // seal may have lowered it; else that is the end of the block that `next` is
+  // in.
+  struct MarkUnderSeals {
     HandleSlot* next;
     HandleSlot* limit;
   };
+  struct MarkWithoutSeals {
+    HandleSlot* next;
+  };
+  using Mark =
+      std::conditional_t<kSealedScopes, MarkUnderSeals, MarkWithoutSeals>;
 
   // Opens a scope: returns what its CloseScope needs.
   Mark OpenScope() {
     if constexpr (kCountsScopes) ++depth_;
-    return {next_, limit_};
+    return MakeMark<Mark>();
   }
 
   // Closes the innermost open scope: its slots are no longer in use.
   void CloseScope(Mark mark) {
     if constexpr (kCountsScopes) --depth_;
-    next_ = mark.next;
-    if (limit_ != mark.limit) [[unlikely]] {
-      limit_ = mark.limit;
-      DropBlocksAfter(mark.limit);
-    }
+    Reset(mark);
   }
 
   // What a seal remembers of the time before it.
@@ -157,10 +161,37 @@ class LocalHandles {
     std::array<HandleSlot, kBlockSlots> slots;
   };
 
+  // By template, for of each pair of members only one is compiled.
+  template <class M>
+  M MakeMark() const {
+    if constexpr (kSealedScopes) {
+      return {next_, limit_};
+    } else {
+      return {next_};
+    }
+  }
+  template <class M>
+  void Reset(M mark) {
+    next_ = mark.next;
+    if constexpr (kSealedScopes) {
+      if (limit_ == mark.limit) return;
+      DropBlocksAfter(mark.next);
+      limit_ = mark.limit;
+    } else {
+      // Blocks neither overlap nor touch: each begins with a pointer.
+      const size_t left = reinterpret_cast<uintptr_t>(limit_) -
+                          reinterpret_cast<uintptr_t>(mark.next);
+      if (left > kBlockSlots * sizeof(HandleSlot)) [[unlikely]] {
+        DropBlocksAfter(mark.next);
+      }
+    }
+  }
+
   // Makes room for a slot.
   ABSL_ATTRIBUTE_NOINLINE void Extend();
-  // Puts aside the blocks that were added since `limit` was the limit.
-  ABSL_ATTRIBUTE_NOINLINE void DropBlocksAfter(const HandleSlot* limit);
+  // Puts aside the blocks that were added since `next` was the next slot, and
+  // makes the limit the end of its block.
+  ABSL_ATTRIBUTE_NOINLINE void DropBlocksAfter(const HandleSlot* next);
 
   template <class F>
   void ForEachSlot(F visit) const;

@@ -76,6 +76,9 @@ struct alignas(64) BlockDescriptor {
   // The size of the side record, in the table's units.
   uint8_t side_units = 0;
   BlockKind kind = BlockKind::kFree;
+  // Who allocated in the block last: its memory is in that one's cache,
+  // perhaps.
+  uint16_t home = 0;
   // The epoch in whose mark's result the block was last swept. In the first
   // block of the run.
   Epoch swept_epoch = 0;

@@ -28,8 +28,9 @@ namespace {
 // costs nothing.
 constexpr size_t kBlocksStep = size_t{4} << 20;
 constexpr size_t kTableStep = size_t{64} << 10;
-// Blocks are given back in pieces of at most this many.
-constexpr uint32_t kDecommitBlocks = 256;
+// Blocks are given back in pieces of a huge page to so many.
+constexpr size_t kFewestDecommitBlocks = 64;
+constexpr size_t kMostDecommitBlocks = 256;
 
 constexpr size_t kPartAlignment = 64;
 
@@ -100,7 +101,9 @@ void Cage::KeepResidentBelowLimit() {
   while (free_resident_bytes() > 0 &&
          bytes_in_use_ + CountedExternalBytes() + free_resident_bytes() >
              max_bytes_) {
-    const std::optional<BlockRun> run = TakeResident();
+    const std::optional<BlockRun> run =
+        TakeResident(bytes_in_use_ + CountedExternalBytes() +
+                     free_resident_bytes() - max_bytes_);
     DecommitBlocks(*run);
     ReturnDecommitted(*run);
   }
@@ -222,8 +225,9 @@ BlockDescriptor* Cage::FindBlock(uintptr_t word) const {
   return block->kind == BlockKind::kFree ? nullptr : block;
 }
 
-std::optional<BlockRun> Cage::TakeResident() {
-  return free_runs_.TakeResident(kDecommitBlocks);
+std::optional<BlockRun> Cage::TakeResident(size_t bytes) {
+  return free_runs_.TakeResident(static_cast<uint32_t>(std::clamp(
+      bytes / kBlockSize, kFewestDecommitBlocks, kMostDecommitBlocks)));
 }
 
 void Cage::DecommitBlocks(BlockRun run) const {

@@ -118,9 +118,9 @@ class Cage {
   // calls they are neither free nor in use, and the caller, who need not
   // serialize meanwhile, calls DecommitBlocks.
   //
-  // Takes free blocks that may have memory, at most 8 MiB; nothing if there are
-  // none.
-  std::optional<BlockRun> TakeResident();
+  // Takes free blocks that may have memory, of about `bytes` bytes, but at most
+  // 8 MiB and maybe 2 MiB if that is more; nothing if there are none.
+  std::optional<BlockRun> TakeResident(size_t bytes);
   void DecommitBlocks(BlockRun run) const;
   void ReturnDecommitted(BlockRun run);
   // Gives back memory of side records that are not used, at most 1 MiB.

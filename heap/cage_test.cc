@@ -251,9 +251,9 @@ TEST_F(SmallCageTest, BlocksOnTheirWayBackToTheSystemAreNotHandedOut) {
   UnpoisonForObject(start, 1);
   *start = std::byte{1};
   cage_->Free(block);
-  const BlockRun run = cage_->TakeResident().value();
+  const BlockRun run = cage_->TakeResident(1).value();
   EXPECT_EQ(run.count, 1u);
-  EXPECT_EQ(cage_->TakeResident(), std::nullopt);
+  EXPECT_EQ(cage_->TakeResident(1), std::nullopt);
   EXPECT_NE(Allocate<16>(), block);
   cage_->DecommitBlocks(run);
   cage_->ReturnDecommitted(run);

@@ -10,6 +10,7 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "bibop/base/poison.h"
 #include "bibop/base/virtual_memory.h"
 #include "bibop/heap/block.h"
@@ -43,6 +44,7 @@ absl::StatusOr<LocalAllocator> LocalAllocator::Create(ObjectHeap& heap) {
 
 LocalAllocator::LocalAllocator(ObjectHeap& heap, VirtualRange table)
     : heap_(heap),
+      home_(heap.NewHome()),
       table_(std::move(table)),
       regions_(reinterpret_cast<Region*>(table_.start())) {}
 
@@ -121,22 +123,30 @@ absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
 absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
   if (id >= sources_.size()) sources_.resize(size_t{id} + 1);
   Source& source = sources_[id];
-  if (source.block != nullptr) {
-    Count(*source.block, source.region.last - source.region.first);
+  if (source.block() != nullptr) {
+    Count(*source.block(), source.region.last - source.region.first);
   }
   for (;;) {
-    if (source.block != nullptr) {
-      source.region = NextFreeRun(*source.block, source.region.last);
-      if (source.region.first < source.region.last) break;
+    for (; source.current < source.count; ++source.current) {
+      source.region = NextFreeRun(*source.block(), source.region.last);
+      if (source.region.first < source.region.last) {
+        HandOut(source, id);
+        return absl::OkStatus();
+      }
+      source.region = {0, 0};
     }
     regions_[id] = {0, 0};
-    absl::StatusOr<BlockDescriptor*> block = heap_.AcquireBlock(
-        type, id, std::exchange(source, {}).block, TakeCounts());
-    if (!block.ok()) return block.status();
-    source.block = *block;
+    const absl::Span<BlockDescriptor*> blocks = absl::MakeSpan(source.blocks);
+    const auto full = std::exchange(source.blocks, {});
+    const size_t count = std::exchange(source.count, 0);
+    source.current = 0;
+    const absl::StatusOr<size_t> taken = heap_.AcquireBlocks(
+        type, id, home_, TakeCounts(), absl::MakeConstSpan(full.data(), count),
+        blocks.first(source.ask_for));
+    if (!taken.ok()) return taken.status();
+    source.count = *taken;
+    source.ask_for = std::min(2 * source.ask_for, kMostBlocks);
   }
-  HandOut(source, id);
-  return absl::OkStatus();
 }
 
 void LocalAllocator::Count(const BlockDescriptor& block, size_t objects) {
@@ -145,7 +155,7 @@ void LocalAllocator::Count(const BlockDescriptor& block, size_t objects) {
 }
 
 void LocalAllocator::HandOut(const Source& source, TypeId id) {
-  BlockDescriptor& block = *source.block;
+  BlockDescriptor& block = *source.block();
   const CellRun run = source.region;
   ABSL_DCHECK_EQ(block.swept_epoch, heap_.epoch());  // I-3
   SetAllocBits(block, run);
@@ -154,19 +164,25 @@ void LocalAllocator::HandOut(const Source& source, TypeId id) {
                   AddressOfCell(block, run.last)};
 }
 
+void LocalAllocator::RetireSource(Source& source, TypeId id) {
+  Region& region = regions_[id];
+  BlockDescriptor& block = *source.block();
+  const size_t left = (region.limit - region.next) / block.cell_size;
+  const size_t used_end = source.region.last - left;
+  ClearAllocBits(block, {used_end, source.region.last});
+  Count(block, used_end - source.region.first);
+  region = {0, 0};
+  const auto blocks = absl::MakeConstSpan(source.blocks.data(), source.count);
+  heap_.ReturnBlocks(id, blocks.first(source.current),
+                     blocks.subspan(source.current));
+  source = {};
+}
+
 void LocalAllocator::Retire() {
   for (size_t id = 0; id < sources_.size(); ++id) {
     Source& source = sources_[id];
-    if (source.block == nullptr) continue;
-    Region& region = regions_[id];
-    BlockDescriptor& block = *source.block;
-    const size_t left = (region.limit - region.next) / block.cell_size;
-    const size_t used_end = source.region.last - left;
-    ClearAllocBits(block, {used_end, source.region.last});
-    Count(block, used_end - source.region.first);
-    region = {0, 0};
-    heap_.ReturnBlock(&block, static_cast<TypeId>(id));
-    source = {};
+    if (source.block() == nullptr) continue;
+    RetireSource(source, static_cast<TypeId>(id));
   }
   for (size_t size_class = 0; size_class < mixed_.size(); ++size_class) {
     MixedSource& source = mixed_[size_class];

@@ -107,17 +107,29 @@ class LocalAllocator {
   void Retire();
 
  private:
+  // The most blocks of one type that an allocator has at once.
+  static constexpr size_t kMostBlocks = 8;
   // A region of a mixed block is about so large: what may lie idle of a size
   // class on each mutator.
   static constexpr size_t kMixedRegionBytes = 2048;
 
   using Region = internal::Region;
-  // The cells of the current region, which are the last run of cells that was
-  // handed out; a uniform block is the allocator's own, and Refill goes on
-  // looking for free cells where that run ends.
+  // Where a type's regions come from: blocks that are the allocator's own.
+  // Blocks before the current one are used up, those after it are to come. The
+  // region is the last run of cells of the current one that was handed out, and
+  // Refill goes on looking for free cells where that ends.
   struct Source {
-    BlockDescriptor* block = nullptr;
+    BlockDescriptor* block() const {
+      return current < count ? blocks[current] : nullptr;
+    }
+
+    std::array<BlockDescriptor*, kMostBlocks> blocks = {};
+    size_t current = 0;
+    size_t count = 0;
     CellRun region = {0, 0};
+    // How many blocks to ask for next: the more the more were used up, for the
+    // heap's lock, and all that it guards, wanders between processors.
+    size_t ask_for = 1;
   };
   struct MixedSource {
     Region region = {0, 0};
@@ -133,12 +145,14 @@ class LocalAllocator {
   absl::Status Refill(const TypeInfo& type, TypeId id);
   // Makes the source's run of cells the region of the type.
   void HandOut(const Source& source, TypeId id);
+  void RetireSource(Source& source, TypeId id);
   // Counts the objects in the used part of a run of cells.
   void Count(const BlockDescriptor& block, size_t objects);
   // What was counted and the heap has not been told yet, once.
   AllocationCounts TakeCounts() { return std::exchange(counts_, {}); }
 
   ObjectHeap& heap_;
+  const uint16_t home_;
   // By TypeId, as large as there can be types, so that no allocation has to
   // compare; only pages that are used take memory.
   VirtualRange table_;

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
@@ -49,6 +50,22 @@ void Append(std::vector<BlockDescriptor*>& to,
   from.clear();
 }
 
+// Takes the last block that had `home`, if it is among the last few; else the
+// last.
+BlockDescriptor* TakeLast(std::vector<BlockDescriptor*>& list, uint16_t home) {
+  constexpr size_t kFew = 16;
+  const size_t few = std::min(list.size(), kFew);
+  for (size_t i = 1; i <= few; ++i) {
+    BlockDescriptor*& candidate = list[list.size() - i];
+    if (candidate->home != home) continue;
+    std::swap(candidate, list.back());
+    break;
+  }
+  BlockDescriptor* block = list.back();
+  list.pop_back();
+  return block;
+}
+
 ObjectRef ObjectIn(const BlockDescriptor& block, size_t index) {
   return {Cage::StartOf(block.first()) + index * block.cell_size,
           block.TypeOfCell(index), block.cell_size};
@@ -63,7 +80,7 @@ absl::StatusOr<std::unique_ptr<ObjectHeap>> ObjectHeap::Create(
   return absl::WrapUnique(new ObjectHeap(*std::move(cage)));
 }
 
-ObjectHeap::~ObjectHeap() {
+void ObjectHeap::DestroyObjects() {
   const SweepingScope scope(this);
   // Nobody else is here, but the destructors may ask for figures.
   mutex_.lock();
@@ -206,12 +223,11 @@ void ObjectHeap::FinishMark() {
 
 // ---- allocation ----
 
-BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space) {
+BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home) {
   for (;;) {
     for (auto* list : {&space.available, &space.unswept}) {
       if (list->empty()) continue;
-      BlockDescriptor* block = list->back();
-      list->pop_back();
+      BlockDescriptor* block = TakeLast(*list, home);
       if (list == &space.available) return block;
       if (SweepDead(*block)) return block;
       if (Sweep(*block) < block->cell_count) return block;
@@ -226,24 +242,54 @@ void ObjectHeap::NoteFree() {
   idle_bytes_ = std::min(idle_bytes_, cage_->free_resident_bytes());
 }
 
-absl::StatusOr<BlockDescriptor*> ObjectHeap::AcquireBlock(
-    const TypeInfo& type, TypeId id, BlockDescriptor* full,
-    AllocationCounts counts) {
+BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
+  if (!space.available.empty()) return TakeLast(space.available, home);
+  if (space.unswept.empty()) return nullptr;
+  BlockDescriptor* block = TakeLast(space.unswept, home);
+  if (SweepDead(*block)) return block;
+  space.unswept.push_back(block);
+  return nullptr;
+}
+
+absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
+    const TypeInfo& type, TypeId id, uint16_t home, AllocationCounts counts,
+    absl::Span<BlockDescriptor* const> full,
+    absl::Span<BlockDescriptor*> blocks) {
   absl::MutexLock lock(mutex_);
   AddCounts(counts);
   CheckMayAllocate();
   Space& space = UniformSpace(id);
   Use(space);
-  if (full != nullptr) space.full.push_back(full);
-  if (BlockDescriptor* block = TakeWithRoom(space)) return block;
-  absl::StatusOr<BlockDescriptor*> block = cage_->AllocateUniform(type, epoch_);
-  NoteFree();
-  return block;
+  space.full.insert(space.full.end(), full.begin(), full.end());
+  size_t count = 0;
+  for (BlockDescriptor*& block : blocks) {
+    block = count == 0 ? TakeWithRoom(space, home) : TakeReady(space, home);
+    // Another allocator may sweep what is unswept.
+    if (block == nullptr && space.unswept.empty()) {
+      absl::StatusOr<BlockDescriptor*> taken =
+          cage_->AllocateUniform(type, epoch_);
+      NoteFree();
+      if (taken.ok()) {
+        block = *taken;
+      } else if (count == 0) {
+        return taken.status();
+      }
+    }
+    if (block == nullptr) break;
+    block->home = home;
+    ++count;
+  }
+  return count;
 }
 
-void ObjectHeap::ReturnBlock(BlockDescriptor* block, TypeId id) {
+void ObjectHeap::ReturnBlocks(TypeId id,
+                              absl::Span<BlockDescriptor* const> full,
+                              absl::Span<BlockDescriptor* const> available) {
   absl::MutexLock lock(mutex_);
-  UniformSpace(id).available.push_back(block);
+  Space& space = UniformSpace(id);
+  space.full.insert(space.full.end(), full.begin(), full.end());
+  space.available.insert(space.available.end(), available.begin(),
+                         available.end());
 }
 
 absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
@@ -270,7 +316,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
       }
       space.current = nullptr;
     }
-    BlockDescriptor* block = TakeWithRoom(space);
+    BlockDescriptor* block = TakeWithRoom(space, /*home=*/0);
     // The lock was released: somebody else may have found a block.
     if (space.current != nullptr) {
       if (block != nullptr) space.available.push_back(block);
@@ -338,21 +384,23 @@ void ObjectHeap::Count(AllocationCounts counts) {
 
 // ---- memory ----
 
-void ObjectHeap::ReleaseFreeMemory(size_t bytes) {
-  for (size_t released = 0; released < bytes;) {
+size_t ObjectHeap::ReleaseFreeMemory(size_t bytes) {
+  size_t released = 0;
+  while (released < bytes) {
     std::optional<BlockRun> run;
     {
       absl::MutexLock lock(mutex_);
       cage_->ReleaseSideRecords();
-      run = cage_->TakeResident();
+      run = cage_->TakeResident(bytes - released);
     }
-    if (!run.has_value()) return;
+    if (!run.has_value()) break;
     UnlockedCage().DecommitBlocks(*run);
     released += run->count * kBlockSize;
     absl::MutexLock lock(mutex_);
     cage_->ReturnDecommitted(*run);
     NoteFree();
   }
+  return released;
 }
 
 size_t ObjectHeap::free_resident_bytes() const {

@@ -20,7 +20,7 @@
 // - I-1: the alloc bit of every live object is set.
 // - I-2: a cell is handed out only if its alloc bit is clear.
 // - I-3: a block is allocated into only after it was swept for the last
-//   finished mark: neither AcquireBlock nor AcquireCells returns another.
+//   finished mark: neither AcquireBlocks nor AcquireCells returns another.
 // - Every block in use is in exactly one list of one space, or an allocator's,
 //   or being swept.
 
@@ -41,6 +41,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/size_classes.h"
@@ -78,10 +79,14 @@ class ObjectHeap {
   ObjectHeap(const ObjectHeap&) = delete;
   ObjectHeap& operator=(const ObjectHeap&) = delete;
 
-  // Destroys every object.
+  // Destroys every object, unless DestroyObjects has.
+  ~ObjectHeap() { DestroyObjects(); }
+
+  // Destroys every object, while this is still whole: destructors may ask for
+  // figures and adjust external bytes.
   //
-  // REQUIRES: every LocalAllocator has retired; no other call runs.
-  ~ObjectHeap();
+  // REQUIRES: every LocalAllocator has retired; no other thread uses this.
+  void DestroyObjects() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- allocation, for LocalAllocator ----
   //
@@ -92,19 +97,23 @@ class ObjectHeap {
   // Where they take `counts`, those are added to what was allocated: what the
   // caller allocated since it last told.
 
-  // Returns a block of `type`, swept, which may have free cells; from now on it
-  // is the caller's, until it calls ReturnBlock or passes it as `full`: a block
-  // of the same type without room, or null, that is taken back first. Called
-  // again until a block has room, it comes to an end.
+  // Puts blocks of `type`, swept, which may have free cells, into `blocks`, and
+  // returns how many: at least one, and more only where they cost next to
+  // nothing. From now on they are the caller's, until it calls ReturnBlocks or
+  // passes them as `full`: blocks of the same type without room, that are taken
+  // back first. `home` says which allocator it is: it rather gets blocks that
+  // it had before. Called again until a block has room, it comes to an end.
   //
-  // REQUIRES: type.cell_size <= kMaxSmallSize.
-  absl::StatusOr<BlockDescriptor*> AcquireBlock(const TypeInfo& type, TypeId id,
-                                                BlockDescriptor* full,
-                                                AllocationCounts counts)
+  // REQUIRES: type.cell_size <= kMaxSmallSize; `blocks` is not empty.
+  absl::StatusOr<size_t> AcquireBlocks(const TypeInfo& type, TypeId id,
+                                       uint16_t home, AllocationCounts counts,
+                                       absl::Span<BlockDescriptor* const> full,
+                                       absl::Span<BlockDescriptor*> blocks)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Takes back a block, which may have free cells.
-  void ReturnBlock(BlockDescriptor* block, TypeId id)
+  // Takes back blocks: those without room, and those that may have free cells.
+  void ReturnBlocks(TypeId id, absl::Span<BlockDescriptor* const> full,
+                    absl::Span<BlockDescriptor* const> available)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Returns at least one and at most `most` free cells of a size class, their
@@ -130,6 +139,11 @@ class ObjectHeap {
 
   // Adds to what was allocated.
   void Count(AllocationCounts counts) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Returns a number for an allocator.
+  uint16_t NewHome() {
+    return next_home_.fetch_add(1, std::memory_order_relaxed);
+  }
 
   // ---- the cycle, for the heap's owner ----
 
@@ -158,10 +172,10 @@ class ObjectHeap {
 
   // ---- memory ----
 
-  // Gives the memory of free blocks back to the operating system, up to `bytes`
-  // bytes and as little more as there is in a piece. Blocks are freed by
-  // sweeping.
-  void ReleaseFreeMemory(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Gives the memory of free blocks back to the operating system, `bytes` bytes
+  // if there are so many and at most 2 MiB more, and returns how many. Blocks
+  // are freed by sweeping.
+  size_t ReleaseFreeMemory(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The bytes of free blocks that were not given back.
   size_t free_resident_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -250,8 +264,11 @@ class ObjectHeap {
   void Use(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Returns a swept block of the space that may have room, or null when all are
-  // full. Releases the lock while it sweeps.
-  BlockDescriptor* TakeWithRoom(Space& space)
+  // full; rather one that `home` had before. Releases the lock while it sweeps.
+  BlockDescriptor* TakeWithRoom(Space& space, uint16_t home)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns a block as TakeWithRoom does, but only if it takes no time.
+  BlockDescriptor* TakeReady(Space& space, uint16_t home)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block that was taken out of its space's list, without the lock,
   // and returns the number of live objects.
@@ -286,6 +303,8 @@ class ObjectHeap {
   // Written by BeginMark, when nobody allocates or sweeps; read by those who
   // do, and by the marker.
   Epoch epoch_ = 1;
+  // Numbers of allocators, which may meet again after 65,536: relaxed.
+  std::atomic<uint16_t> next_home_ = 1;
   // Sums. Written under the lock, read by any thread; they order nothing:
   // relaxed.
   std::atomic<int64_t> allocated_objects_ = 0;

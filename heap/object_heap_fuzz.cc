@@ -112,7 +112,8 @@ class Program {
       case 11:
         return PickAllocator().Retire();
       case 12:
-        return heap_->ReleaseFreeMemory(input_.Number(16 * kMiB));
+        heap_->ReleaseFreeMemory(input_.Number(16 * kMiB));
+        return;
       case 13:
         return heap_->AdjustExternalBytes(
             static_cast<int64_t>(input_.Number(max_bytes_)) -

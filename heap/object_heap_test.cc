@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/object_heap_fixture.h"
@@ -99,13 +100,15 @@ TEST_F(ObjectHeapTest, ABlockIsSweptBeforeItIsAllocatedIn) {
   EXPECT_EQ(lifetimes_.dead(), 0) << "sweeping is lazy";
   new (Allocate<WithTracked>().value()) WithTracked(lifetimes_);
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
-  BlockDescriptor* block = heap_
-                               ->AcquireBlock(kTypeInfo<WithTracked>,
-                                              kTypeId<WithTracked>, nullptr, {})
-                               .value();
+  BlockDescriptor* block = nullptr;
+  ASSERT_EQ(heap_
+                ->AcquireBlocks(kTypeInfo<WithTracked>, kTypeId<WithTracked>, 0,
+                                {}, {}, absl::MakeSpan(&block, 1))
+                .value(),
+            1u);
   EXPECT_EQ(block->swept_epoch, heap_->epoch());
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(2 * in_a_block));
-  heap_->ReturnBlock(block, kTypeId<WithTracked>);
+  heap_->ReturnBlocks(kTypeId<WithTracked>, {}, {block});
 }
 
 TEST_F(ObjectHeapTest, AMixedBlockIsSweptBeforeItIsAllocatedIn) {

@@ -79,6 +79,11 @@ bool IsDeadUnseen(const BlockDescriptor& block, Epoch epoch) {
 }
 
 SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
+  // Epochs come again: a block that remembers to have told the first one of its
+  // run would be believed.
+  for (uint32_t i = 1; i < block.run_blocks; ++i) {
+    (&block + i)->marked_epoch = 0;
+  }
   SweepResult result = {0, 0};
   const bool unseen = DiesUnseen(block);
   if (block.marked_epoch != epoch) {

@@ -202,5 +202,27 @@ TEST_F(SweepTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
 #endif
 }
 
+// A regression: a block that is not the first of its run remembered for 255
+// epochs to have told the first one that something in it lives.
+TEST(Sweep, InALongRunAMarkOfLongAgoIsNotBelieved) {
+  std::unique_ptr<Cage> cage = Cage::Create(Cage::kCapacity).value();
+  const SizeClass& size_class =
+      SizeClassOf(FindSizeClass(size_t{40} << 10, alignof(int64_t)));
+  ASSERT_GT(size_class.blocks, 1);
+  BlockDescriptor* block = cage->AllocateMixed(size_class, 1).value();
+  for (Epoch epoch : {Epoch{2}, Epoch{2}}) {
+    block->type_ids[1] = kTypeId<Leaf>;
+    SetAllocBits(*block, {1, 2});
+    const std::byte* cell = Cage::StartOf(block) + block->cell_size;
+    BlockDescriptor* of_cell = Cage::DescriptorOf(cell);
+    ASSERT_NE(of_cell, block);
+    of_cell->Mark(size_t{1}, epoch);
+    EXPECT_EQ(SweepBlock(*block, epoch).live_objects, 1u);
+    // Nothing lives in the next.
+    EXPECT_EQ(SweepBlock(*block, NextEpoch(epoch)).freed_objects, 1u);
+    block->marked_epoch = 0;
+  }
+}
+
 }  // namespace
 }  // namespace bibop

@@ -47,17 +47,18 @@ inline Marker::Candidate Marker::Prefetch(const void* object) const {
   return {block->marks + index, cell};
 }
 
-inline BlockDescriptor* Marker::Mark(Candidate candidate) {
+inline BlockDescriptor* Marker::Mark(Candidate candidate,
+                                     MarkCounts& counts) const {
   if (*candidate.mark == epoch_) return nullptr;
   BlockDescriptor* block = Cage::DescriptorOf(candidate.cell);
   block->Mark(*candidate.mark, epoch_);
-  ++counts_.objects;
-  counts_.bytes += static_cast<int64_t>(block->cell_size);
+  ++counts.objects;
+  counts.bytes += static_cast<int64_t>(block->cell_size);
   return block;
 }
 
-inline void Marker::MarkAndTrace(Candidate candidate) {
-  const BlockDescriptor* block = Mark(candidate);
+inline void Marker::MarkAndTrace(Candidate candidate, MarkCounts& counts) {
+  const BlockDescriptor* block = Mark(candidate, counts);
   if (block == nullptr) return;
   const TypeInfo* type = block->TypeOfCell(candidate.mark - block->marks);
   if (type->trace != nullptr) type->trace(candidate.cell, visitor_);
@@ -65,7 +66,7 @@ inline void Marker::MarkAndTrace(Candidate candidate) {
 
 void Marker::VisitRootInConstruction(const void* object) {
   const Candidate candidate = Prefetch(object);
-  const BlockDescriptor* block = Mark(candidate);
+  const BlockDescriptor* block = Mark(candidate, counts_);
   if (block == nullptr) return;
   const auto* start = static_cast<const std::byte*>(candidate.cell);
   // An object with Members is aligned; the cell's end may be part of no word.
@@ -82,13 +83,15 @@ void Marker::Drain() {
   // Long enough for memory to answer, short enough to stay in the cache.
   constexpr size_t kQueueSize = 32;
   std::array<Candidate, kQueueSize> queue;
+  // In registers: as members they would go through memory at each object.
+  MarkCounts counts = counts_;
   for (;;) {
     size_t oldest = 0;
     while (!visitor_.empty()) {
       const Candidate next =
           std::exchange(queue[oldest], Prefetch(visitor_.Take()));
       oldest = (oldest + 1) % kQueueSize;
-      if (next.mark != nullptr) MarkAndTrace(next);
+      if (next.mark != nullptr) MarkAndTrace(next, counts);
     }
     bool waiting = false;
     for (size_t i = 0; i < kQueueSize; ++i) {
@@ -96,10 +99,11 @@ void Marker::Drain() {
           std::exchange(queue[(oldest + i) % kQueueSize], {});
       if (next.mark == nullptr) continue;
       waiting = true;
-      MarkAndTrace(next);
+      MarkAndTrace(next, counts);
     }
-    if (!waiting) return;
+    if (!waiting) break;
   }
+  counts_ = counts;
 }
 
 }  // namespace bibop

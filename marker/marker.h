@@ -81,8 +81,10 @@ class Marker final : public RootVisitor {
   // candidate goes through memory in pieces that do not forward.
   ABSL_ATTRIBUTE_ALWAYS_INLINE Candidate Prefetch(const void* object) const;
   // Marks the object and returns its block, or null if it is marked already.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE BlockDescriptor* Mark(Candidate candidate);
-  ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE BlockDescriptor* Mark(Candidate candidate,
+                                                     MarkCounts& counts) const;
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate,
+                                                 MarkCounts& counts);
 
   const ObjectHeap& heap_;
   const Epoch epoch_;

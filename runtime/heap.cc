@@ -51,6 +51,9 @@ Heap::~Heap() {
   ABSL_CHECK(!safepoints_.AnyAttached())
       << "a heap is destroyed while a thread is attached to it: end its "
          "MutatorScope first";
+  keeper_.reset();
+  // While destructors can use the rest of this.
+  objects_->DestroyObjects();
 }
 
 absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
@@ -69,12 +72,11 @@ void Heap::SetBudget(int64_t live_bytes, int64_t mutators) {
   const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
                                           (options_.growth_factor - 1.0));
   const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  const int64_t lowest =
-      std::max(mutators, int64_t{1}) *
-      static_cast<int64_t>(options_.min_budget_bytes);
+  const int64_t lowest = std::max(mutators, int64_t{1}) *
+                         static_cast<int64_t>(options_.min_budget_bytes);
   next_cycle_at_bytes_ =
       AllocatedBytes() +
-      std::max({grown, lowest, std::min(8 * live_bytes, small)});
+      std::max({grown, lowest, std::min(8 * live_bytes, small - live_bytes)});
 }
 
 void Heap::AdjustExternalBytes(int64_t delta) {
@@ -88,7 +90,7 @@ void Heap::Collect() { Collect(CycleCause::kRequested); }
 
 void Heap::Collect(CycleCause cause) {
   objects_->CheckMayCollect();
-  while (!safepoints_.BeginCycle()) {
+  while (!safepoints_.BeginCycle(cause != CycleCause::kBudgetSpent)) {
     // Another thread has just collected, which serves this one as well, unless
     // it is to be sure that what was garbage when it asked is found.
     if (cause == CycleCause::kBudgetSpent) return;
@@ -97,7 +99,7 @@ void Heap::Collect(CycleCause cause) {
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
   const auto pause_start = std::chrono::steady_clock::now();
-  const std::vector<MutatorBase*>& mutators = safepoints_.StopTheWorld();
+  const std::vector<MutatorBase*> mutators = safepoints_.StopTheWorld();
   CycleStats cycle = cycle_.Run(mutators, cause);
   SetBudget(cycle.live_bytes, static_cast<int64_t>(mutators.size()));
   cycle.pause =

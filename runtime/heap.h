@@ -8,6 +8,9 @@
 // A process may have several heaps; an object of one may not refer to an object
 // of another.
 //
+// A thread that is attached to several heaps is parked in all but one: in each
+// where it runs, collections wait for it while it waits in another.
+//
 // Any number of threads may be attached to a heap. Collections stop all of
 // them, each at its next safepoint: in the slow path of an allocation, or where
 // it calls Mutator::Safepoint. A thread that does neither for long, because it
@@ -91,21 +94,20 @@ class Heap {
   void SetBudget(int64_t live_bytes, int64_t mutators);
 
   const HeapOptions options_;
-  const std::unique_ptr<ObjectHeap> objects_;
-  Safepoints safepoints_;
-  // Used by the collector only.
-  CollectionCycle cycle_;
   // The sum of all positive adjustments. Written by any thread, read by running
   // mutators; orders nothing: relaxed.
   std::atomic<int64_t> external_allocated_ = 0;
   // The total of allocated bytes at which the next collection is due. Written
   // while the world is stopped, read by running mutators.
   int64_t next_cycle_at_bytes_ = 0;
+  Safepoints safepoints_;
   mutable absl::Mutex stats_mutex_;
   // What cycles add up to; the rest of the figures is elsewhere.
   HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
-  // Last: its thread ends before what it uses does.
-  const std::unique_ptr<MemoryKeeper> keeper_;
+  const std::unique_ptr<ObjectHeap> objects_;
+  // Used by the collector only.
+  CollectionCycle cycle_;
+  std::unique_ptr<MemoryKeeper> keeper_;
 };
 
 }  // namespace bibop

@@ -109,6 +109,15 @@ TEST(HeapLimit, AnArrayAsLargeAsTheHeapFindsRoomAmongGarbage) {
   }
 }
 
+TEST(HeapLimit, WhatIsLargerThanTheHeapIsRefusedWithoutACollection) {
+  auto heap = Heap::Create({.max_bytes = kMiB}).value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  EXPECT_EQ(scope.TryNewArray<std::byte>(size_t{1} << 50).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(heap->stats().cycles, 0);
+}
+
 TEST(HeapLimit, TheHandlerMayThrowAndTheHeapStaysWhole) {
   std::vector<std::string> reasons;
   auto heap = Heap::Create({.max_bytes = kMiB,

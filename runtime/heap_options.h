@@ -21,24 +21,26 @@ struct HeapOptions {
   size_t max_bytes = Cage::kCapacity;
 
   // How many bytes are allocated between two collections, external bytes
-  // included, not counting the at most 32 KiB in each type's current block:
+  // included, not counting the at most 256 KiB of each type on each thread that
+  // the heap was not told of yet:
   //
   //   alive after the last collection   budget
   //   little                            min_budget_bytes for each thread
   //   more                              eight times as much as is alive
-  //   from small_heap_bytes / 8         small_heap_bytes
-  //   much                              alive * (growth_factor - 1)
+  //   from small_heap_bytes / 9         what is alive and the budget together
+  //                                     are small_heap_bytes
+  //   from small_heap_bytes / 2         alive * (growth_factor - 1)
   //
-  // A program whose objects die young so allocates in memory that is still in
-  // its processor's cache; one with more alive has fewer collections, whose
-  // cost grows with what is alive. If the budget is more than the heap has room
-  // for, a collection runs when the heap is full.
+  // (The last line for a growth_factor of 2.) A program whose objects die young
+  // so allocates in memory that is still in its processor's cache; one with
+  // more alive has fewer collections, whose cost grows with what is alive. If
+  // the budget is more than the heap has room for, a collection runs when the
+  // heap is full.
   //
-  // and min_budget_bytes where that is more. Both 64 KiB to Cage::kCapacity;
-  // the first is by default two second-level caches: no slower than one, and
-  // half as many collections.
+  // Both 64 KiB to Cage::kCapacity; the first is by default two second-level
+  // caches: no slower than one, and half as many collections.
   size_t min_budget_bytes = size_t{2} << 20;
-  size_t small_heap_bytes = size_t{32} << 20;
+  size_t small_heap_bytes = size_t{48} << 20;
   // 1.1 to 16.
   double growth_factor = 2.0;
 

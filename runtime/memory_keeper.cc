@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <memory>
@@ -13,29 +14,29 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bibop/heap/object_heap.h"
 
 namespace bibop {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr absl::Duration kLongestPeriod = absl::Milliseconds(50);
 constexpr absl::Duration kShortestPeriod = absl::Milliseconds(1);
 // Blocks swept before it looks whether it is to stop.
 constexpr size_t kSweepBatch = 64;
-// The least that is given back, so that an end is reached.
-constexpr size_t kLeastBytes = size_t{256} << 10;
+// The least that is given back at once.
+constexpr double kLeastBytes = 256 << 10;
 
 }  // namespace
 
-size_t DecayedBytes(size_t idle, absl::Duration elapsed,
+double DecayedBytes(size_t idle, absl::Duration elapsed,
                     absl::Duration half_life) {
   if (half_life == absl::InfiniteDuration()) return 0;
-  if (half_life == absl::ZeroDuration()) return idle;
-  const double part = 1.0 - std::exp2(-absl::FDivDuration(elapsed, half_life));
-  const auto bytes = static_cast<size_t>(static_cast<double>(idle) * part);
-  return std::min(idle, std::max(bytes, kLeastBytes));
+  if (half_life == absl::ZeroDuration()) return static_cast<double>(idle);
+  return static_cast<double>(idle) *
+         (1.0 - std::exp2(-absl::FDivDuration(elapsed, half_life)));
 }
 
 absl::StatusOr<std::unique_ptr<MemoryKeeper>> MemoryKeeper::Start(
@@ -83,7 +84,7 @@ void MemoryKeeper::Run() {
           },
           this));
     }
-    absl::Time last = absl::Now();
+    Clock::time_point last = Clock::now();
     for (bool more = true; more;) {
       {
         absl::MutexLock lock(mutex_);
@@ -92,8 +93,8 @@ void MemoryKeeper::Run() {
         }
       }
       awake_.store(false, std::memory_order_seq_cst);
-      const absl::Time now = absl::Now();
-      more = Tick(now - last);
+      const Clock::time_point now = Clock::now();
+      more = Tick(absl::FromChrono(now - last));
       last = now;
     }
   }
@@ -103,8 +104,14 @@ bool MemoryKeeper::Tick(absl::Duration elapsed) {
   while (heap_.SweepSome(kSweepBatch)) {
     if (stopping()) return true;
   }
-  heap_.ReleaseFreeMemory(
-      DecayedBytes(heap_.TakeIdleBytes(), elapsed, half_life_));
+  const size_t idle = heap_.TakeIdleBytes();
+  due_bytes_ += DecayedBytes(idle, elapsed, half_life_);
+  // Without an end the last bytes would halve for ever.
+  if (due_bytes_ > 0 &&
+      due_bytes_ >= std::min(kLeastBytes, static_cast<double>(idle))) {
+    due_bytes_ -= static_cast<double>(
+        heap_.ReleaseFreeMemory(static_cast<size_t>(due_bytes_) + 1));
+  }
   return half_life_ != absl::InfiniteDuration() &&
          heap_.free_resident_bytes() > 0;
 }

@@ -28,7 +28,7 @@
 namespace bibop {
 
 // How many of `idle` bytes are to be given back after `elapsed`.
-size_t DecayedBytes(size_t idle, absl::Duration elapsed,
+double DecayedBytes(size_t idle, absl::Duration elapsed,
                     absl::Duration half_life);
 
 class MemoryKeeper {
@@ -41,7 +41,8 @@ class MemoryKeeper {
   MemoryKeeper(const MemoryKeeper&) = delete;
   MemoryKeeper& operator=(const MemoryKeeper&) = delete;
 
-  // Stops the thread, after the block that it is sweeping.
+  // Stops the thread, after the blocks that it is sweeping, at most 64, and the
+  // memory that it is giving back.
   ~MemoryKeeper();
 
   // Says that blocks may have become free or wait to be swept.
@@ -69,6 +70,9 @@ class MemoryKeeper {
   // thread has yet to look.
   std::atomic<bool> awake_ = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // What is to be given back by now; negative if it was more than was due, for
+  // it goes in pieces. Used by the thread only.
+  double due_bytes_ = 0;
   std::thread thread_;
 };
 

@@ -54,12 +54,14 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   Safepoint();
   if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type, id, size);
-  if (cell.ok()) [[likely]]
+  // No collection makes room for what is larger than the heap may be.
+  if (cell.ok() || size > heap_.options_.max_bytes) [[likely]]
     return cell;
-  heap_.Collect(CycleCause::kHeapFull);
+  // Room may be in blocks of other types that were not swept.
+  heap_.objects_->FinishSweep();
   cell = allocator().AllocateSlow(type, id, size);
   if (cell.ok()) return cell;
-  // The garbage may be in blocks of other types: sweeping frees those.
+  heap_.Collect(CycleCause::kHeapFull);
   heap_.objects_->FinishSweep();
   return allocator().AllocateSlow(type, id, size);
 }

@@ -38,6 +38,12 @@ bool Safepoints::IsRunning() {
   return self != nullptr && !self->parked;
 }
 
+void Safepoints::CheckIsNotCollector() {
+  ABSL_CHECK(collector_ != std::this_thread::get_id())
+      << "a Trace allocated, or used the heap in another way: it may only "
+         "visit";
+}
+
 void Safepoints::AddRunning(int change) {
   running_.store(running_.load(std::memory_order_relaxed) + change,
                  std::memory_order_relaxed);
@@ -66,8 +72,9 @@ void Safepoints::StopWhile(bool running, Condition condition) {
 
 bool Safepoints::Attach(MutatorBase& mutator) {
   absl::MutexLock lock(mutex_);
-  StopWhile(/*running=*/false, &Safepoints::IsStopping);
+  CheckIsNotCollector();
   if (Find() != nullptr) return false;
+  StopWhile(/*running=*/false, &Safepoints::IsStopping);
   attached_.push_back({std::this_thread::get_id(), &mutator, false});
   AddRunning(1);
   return true;
@@ -91,7 +98,11 @@ bool Safepoints::AnyAttached() const {
 
 void Safepoints::StopHere() {
   absl::MutexLock lock(mutex_);
-  if (StopRequested()) StopWhile(/*running=*/true, &Safepoints::IsStopping);
+  if (!StopRequested()) return;
+  CheckIsNotCollector();
+  ABSL_CHECK(IsRunning())
+      << "a safepoint is for a running mutator, on its thread";
+  StopWhile(/*running=*/true, &Safepoints::IsStopping);
 }
 
 void Safepoints::Park() {
@@ -110,7 +121,7 @@ void Safepoints::Unpark() {
   AddRunning(1);
 }
 
-bool Safepoints::BeginCycle() {
+bool Safepoints::BeginCycle(bool wait) {
   absl::MutexLock lock(mutex_);
   if (!IsCollecting()) {
     SetPhase(Phase::kIdle, Phase::kPreparing);
@@ -118,24 +129,31 @@ bool Safepoints::BeginCycle() {
     return true;
   }
   ABSL_CHECK(collector_ != std::this_thread::get_id())
-      << "a collection was asked for during a collection, by a destructor or by "
+      << "a collection was asked for during a collection, by a destructor or "
+         "by "
          "a Trace: neither may collect; or by HeapOptions::on_cycle_end, which "
          "may neither allocate nor collect";
+  // The collector may be waiting for this thread, in a destructor that wants a
+  // lock which this thread holds.
+  if (!wait && phase_.load(std::memory_order_relaxed) == Phase::kPreparing) {
+    return false;
+  }
   StopWhile(IsRunning(), &Safepoints::IsCollecting);
   return false;
 }
 
-const std::vector<MutatorBase*>& Safepoints::StopTheWorld() {
+std::vector<MutatorBase*> Safepoints::StopTheWorld() {
   absl::MutexLock lock(mutex_);
   stop_requested_.store(true, std::memory_order_relaxed);
   if (IsRunning()) AddRunning(-1);
   WaitWhile(&Safepoints::IsAnyRunning);
   SetPhase(Phase::kPreparing, Phase::kStopped);
-  stopped_.clear();
+  std::vector<MutatorBase*> stopped;
+  stopped.reserve(attached_.size());
   for (const Attached& attached : attached_) {
-    stopped_.push_back(attached.mutator);
+    stopped.push_back(attached.mutator);
   }
-  return stopped_;
+  return stopped;
 }
 
 void Safepoints::ResumeTheWorld() {

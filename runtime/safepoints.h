@@ -66,12 +66,14 @@ class Safepoints {
 
   // Begins a cycle, as the collector, and returns true; or waits, as at a
   // safepoint, until the cycle of another thread has ended, and returns false.
-  // Aborts if the calling thread is the collector already.
-  bool BeginCycle();
-  // Stops all mutators and returns them, for as long as they are stopped.
+  // If it need not `wait`, it does so only for a cycle that stops the mutators
+  // anyhow, not for the destructors that run before. Aborts if the calling
+  // thread is the collector already.
+  bool BeginCycle(bool wait);
+  // Stops all mutators and returns them.
   //
   // REQUIRES: BeginCycle returned true.
-  const std::vector<MutatorBase*>& StopTheWorld();
+  std::vector<MutatorBase*> StopTheWorld();
   // Lets them go on.
   //
   // REQUIRES: StopTheWorld was called.
@@ -104,20 +106,20 @@ class Safepoints {
   // holds or a stop is requested.
   void StopWhile(bool running, Condition condition)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Waits while the condition holds: for a moment without sleeping, because most
-  // stops are shorter than it takes to be woken up, then as the mutex has one
-  // wait.
+  // Waits while the condition holds: for a moment without sleeping, because
+  // most stops are shorter than it takes to be woken up, then as the mutex has
+  // one wait.
   void WaitWhile(Condition condition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddRunning(int change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetPhase(Phase from, Phase to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Aborts in what the collector calls while the world is stopped: a Trace.
+  void CheckIsNotCollector() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The calling thread's mutator, or null.
   Attached* Find() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   std::vector<Attached> attached_ ABSL_GUARDED_BY(mutex_);
-  // Those of attached_ while the world is stopped.
-  std::vector<MutatorBase*> stopped_ ABSL_GUARDED_BY(mutex_);
   // Who is not in kIdle.
   std::thread::id collector_ ABSL_GUARDED_BY(mutex_);
   // The words below are written under the mutex, and decided upon under it.
