@@ -71,7 +71,10 @@ class HandleScope {
 
   // Closes the scope: its handles may no longer be used. Checked builds abort
   // if it is not the innermost.
-  ~HandleScope() {
+  //
+  // Inlined even where an exception is thrown: one call of it would force every
+  // scope into memory.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE ~HandleScope() {
     CheckInnermost();
     mutator_.handles().CloseScope(mark_);
   }

@@ -14,6 +14,9 @@ struct Base {
   int number = 0;
 };
 struct Derived : Base {};
+struct ForgetsConst {
+  void Trace(auto& visitor) { visitor(); }
+};
 
 int Use(MutatorBase& mutator) {
   HandleScope scope(mutator);
@@ -41,6 +44,9 @@ int Use(MutatorBase& mutator) {
 #endif
 #ifdef MAKES_A_HANDLE_OF_A_POINTER
   const Handle<Base> unrooted(new Base);
+#endif
+#ifdef MAKES_AN_ARRAY_THAT_CANNOT_BE_TRACED
+  scope.NewArray<ForgetsConst>(1);
 #endif
 #ifdef CASTS_DOWN
   const Handle<Derived> down = base;

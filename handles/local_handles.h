@@ -116,7 +116,7 @@ class LocalHandles {
   }
 
   // Closes the innermost open scope: its slots are no longer in use.
-  void CloseScope(Mark mark) {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void CloseScope(Mark mark) {
     if constexpr (kCountsScopes) --depth_;
     Reset(mark);
   }
@@ -171,7 +171,7 @@ class LocalHandles {
     }
   }
   template <class M>
-  void Reset(M mark) {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Reset(M mark) {
     next_ = mark.next;
     if constexpr (kSealedScopes) {
       if (limit_ == mark.limit) return;

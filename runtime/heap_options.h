@@ -40,7 +40,7 @@ struct HeapOptions {
   // Both 64 KiB to Cage::kCapacity; the first is by default two second-level
   // caches: no slower than one, and half as many collections.
   size_t min_budget_bytes = size_t{2} << 20;
-  size_t small_heap_bytes = size_t{48} << 20;
+  size_t small_heap_bytes = size_t{45} << 20;
   // 1.1 to 16.
   double growth_factor = 2.0;
 
