@@ -42,8 +42,8 @@ void HeapModel::Add(std::byte* start, const ModelKind& kind, size_t size) {
   ABSL_CHECK(live_.insert({start, object}).second);
   if (kind.type->destroy != nullptr) {
     DeathRecorder* recorder = this;
-    std::memcpy(start, &recorder, sizeof(recorder));
-    std::memcpy(start + sizeof(recorder), &id, sizeof(id));
+    std::memcpy(start, static_cast<const void*>(&recorder), sizeof(void*));
+    std::memcpy(start + sizeof(void*), &id, sizeof(id));
   }
   states_.push_back(kind.type->destroy != nullptr ? State::kLive
                                                   : State::kNoDestructor);

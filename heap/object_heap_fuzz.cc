@@ -92,34 +92,44 @@ class Program {
       case 0:
       case 1:
       case 2:
-        return AllocateMany(PickKind(), input_.Byte());
+        AllocateMany(PickKind(), input_.Byte());
+        return;
       case 3:
-        return AllocateArrays(kMaxSmallSize, 16);
+        AllocateArrays(kMaxSmallSize, 16);
+        return;
       case 4:
-        return AllocateArrays(kMaxMediumSize, 4);
+        AllocateArrays(kMaxMediumSize, 4);
+        return;
       case 5:
-        return AllocateArrays(4 * kMiB, 2);
+        AllocateArrays(4 * kMiB, 2);
+        return;
       case 6:
-        return AllocateTooMuch();
+        AllocateTooMuch();
+        return;
       case 7:
-        return Abandon();
+        Abandon();
+        return;
       case 8:
       case 9:
-        return Collect(input_.Byte());
+        Collect(input_.Byte());
+        return;
       case 10:
         heap_->SweepSome(input_.Byte() % 8);
         return;
       case 11:
-        return PickAllocator().Retire();
+        PickAllocator().Retire();
+        return;
       case 12:
         heap_->ReleaseFreeMemory(input_.Number(16 * kMiB));
         return;
       case 13:
-        return heap_->AdjustExternalBytes(
+        heap_->AdjustExternalBytes(
             static_cast<int64_t>(input_.Number(max_bytes_)) -
             static_cast<int64_t>(max_bytes_ / 2));
+        return;
       case 14:
-        return LookUp();
+        LookUp();
+        return;
       default:
         allocators_[input_.Byte() % allocators_.size()].emplace(
             LocalAllocator::Create(*heap_).value());

@@ -59,7 +59,7 @@ absl::StatusOr<std::byte*> SideTable::Allocate(size_t units) {
   }
   const uint32_t number = partial_[units].back();
   Chunk& chunk = chunks_[number];
-  const auto word =
+  auto* const word =
       std::ranges::find_if(chunk.free, [](uint64_t bits) { return bits != 0; });
   const size_t index =
       (word - chunk.free.begin()) * 64 + std::countr_zero(*word);

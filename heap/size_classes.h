@@ -77,7 +77,7 @@ constexpr SizeClass MakeSizeClass(size_t cell_size) {
 
 // Whether an object of `size` bytes fills 7/8 of its share of the class's run.
 constexpr bool Fills(size_t size, const SizeClass& size_class) {
-  return 8 * size * size_class.cells >= 7 * size_class.blocks * kBlockSize;
+  return 8 * size * size_class.cells >= 7 * kBlockSize * size_class.blocks;
 }
 
 // Each class is the largest that the smallest object above the class before
@@ -87,7 +87,9 @@ constexpr SizeClassTable MakeSizeClasses() {
   table.classes[table.count++] = MakeSizeClass(kMinCellSize);
   size_t last = kMinCellSize;
   while (last < kMaxMediumSize) {
-    const size_t step = last < 1024 ? 8 : last < kMaxSmallSize ? 64 : 512;
+    size_t step = 512;
+    if (last < kMaxSmallSize) step = 64;
+    if (last < 1024) step = 8;
     const size_t smallest = last < 64 ? last + 8 : last + 1;
     size_t next = 0;
     for (size_t size = (last / step + 1) * step; size <= last + last / 5 + step;

@@ -57,7 +57,8 @@ bool DiesUnseen(const BlockDescriptor& block) {
 // Most words have all bits set or none, and not every processor that a program
 // may run on counts bits by an instruction.
 size_t Count(uint64_t bits) {
-  return bits == 0 ? 0 : bits == ~uint64_t{0} ? 64 : std::popcount(bits);
+  if (bits == 0) return 0;
+  return bits == ~uint64_t{0} ? 64 : std::popcount(bits);
 }
 
 // Ends the lives of all objects in the block and returns their number. None is

@@ -30,10 +30,11 @@ using ::bibop::testing::Tracked;
 constexpr int64_t kMiB = int64_t{1} << 20;
 
 TEST(DecayedBytes, HalfIsLeftAfterEachHalfLife) {
-  constexpr size_t kGiB = size_t{1} << 30;
-  EXPECT_DOUBLE_EQ(DecayedBytes(kGiB, absl::Seconds(1), absl::Seconds(1)),
+  constexpr size_t kBytes = size_t{1} << 30;
+  constexpr double kGiB = kBytes;
+  EXPECT_DOUBLE_EQ(DecayedBytes(kBytes, absl::Seconds(1), absl::Seconds(1)),
                    kGiB / 2);
-  EXPECT_DOUBLE_EQ(DecayedBytes(kGiB, absl::Seconds(2), absl::Seconds(1)),
+  EXPECT_DOUBLE_EQ(DecayedBytes(kBytes, absl::Seconds(2), absl::Seconds(1)),
                    kGiB / 4 * 3);
   double left = kGiB;
   for (int i = 0; i < 100; ++i) {

@@ -38,6 +38,8 @@ struct Node {
   void Trace(auto& visitor) const { visitor(next); }
 };
 
+constexpr int kThreads = 4;
+
 class ThreadsTest : public ::testing::Test {
  protected:
   void CollectAndDestroy() {
@@ -69,9 +71,9 @@ TEST_F(ThreadsTest, AThreadUsesTheBlocksThatOneBeforeItLeft) {
 // Each thread keeps a list and drops parts of it; collections run at many
 // allocations of each. A node that died too early would be overwritten.
 TEST_F(ThreadsTest, EachKeepsWhatItHasThroughTheCollectionsOfAll) {
-  constexpr int kThreads = 4;
   constexpr int kRounds = 300;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   std::atomic<int> kept = 0;
   std::barrier all_kept(kThreads + 1);
   std::barrier all_checked(kThreads + 1);
@@ -123,7 +125,8 @@ TEST_F(ThreadsTest, EachKeepsWhatItHasThroughTheCollectionsOfAll) {
 // Threads that come and go, collect, and are collected.
 TEST_F(ThreadsTest, ThreadsAttachAndDetachWhileOthersCollect) {
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  threads.reserve(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([this, t] {
       for (int turn = 0; turn < 50; ++turn) {
         MutatorScope mutator(*heap_);
@@ -136,7 +139,7 @@ TEST_F(ThreadsTest, ThreadsAttachAndDetachWhileOthersCollect) {
   for (int i = 0; i < 20; ++i) heap_->Collect();
   for (std::thread& thread : threads) thread.join();
   CollectAndDestroy();
-  EXPECT_EQ(lifetimes_.born(), 4 * 50 * 100);
+  EXPECT_EQ(lifetimes_.born(), kThreads * 50 * 100);
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
@@ -215,7 +218,8 @@ TEST_F(ThreadsTest, AThreadThatOnlyComputesStopsAtASafepoint) {
 // even if another thread's was running.
 TEST_F(ThreadsTest, ConcurrentRequestsAreAllServed) {
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  threads.reserve(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([this] {
       Lifetimes mine;
       for (int i = 0; i < 20; ++i) {
