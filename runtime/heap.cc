@@ -72,8 +72,8 @@ void Heap::SetBudget(int64_t live_bytes, int64_t mutators) {
   const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
                                           (options_.growth_factor - 1.0));
   const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  const int64_t lowest = std::max(mutators, int64_t{1}) *
-                         static_cast<int64_t>(options_.min_budget_bytes);
+  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
+  const int64_t lowest = std::max(for_one, std::min(mutators * for_one, small));
   next_cycle_at_bytes_ =
       AllocatedBytes() +
       std::max({grown, lowest, std::min(8 * live_bytes, small - live_bytes)});

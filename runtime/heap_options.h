@@ -25,7 +25,8 @@ struct HeapOptions {
   // the heap was not told of yet:
   //
   //   alive after the last collection   budget
-  //   little                            min_budget_bytes for each thread
+  //   little                            min_budget_bytes for each thread, but
+  //                                     for several not over small_heap_bytes
   //   more                              eight times as much as is alive
   //   from small_heap_bytes / 9         what is alive and the budget together
   //                                     are small_heap_bytes
