@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "absl/base/attributes.h"
 #include "absl/base/config.h"
 #include "bibop/base/build_config.h"
 
@@ -59,6 +60,10 @@ inline void PoisonUnused([[maybe_unused]] void* start,
 // Says that [start, start + size) no longer holds an object.
 inline void PoisonFreed([[maybe_unused]] void* start,
                         [[maybe_unused]] size_t size) {
+#ifdef BIBOP_TELLS_VALGRIND
+  // The padding behind the object was never accessible.
+  VALGRIND_MAKE_MEM_UNDEFINED(start, size);
+#endif
 #ifndef ABSL_HAVE_ADDRESS_SANITIZER
   if constexpr (kCheckedHandles) std::memset(start, kZapByte, size);
 #endif
@@ -77,6 +82,24 @@ inline void UnpoisonForObject([[maybe_unused]] void* start,
 #ifdef BIBOP_TELLS_VALGRIND
   VALGRIND_MAKE_MEM_UNDEFINED(start, size);
 #endif
+}
+
+// Reads a word of memory that may be part of any type, or of several, that may
+// not have been written, and that may be poisoned: unused room in a container,
+// for example.
+ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY
+    ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS inline uintptr_t
+    ReadAnyWord(const void* at) {
+  using AnyWord [[gnu::may_alias]] = uintptr_t;
+#ifdef BIBOP_TELLS_VALGRIND
+  VALGRIND_DISABLE_ERROR_REPORTING;
+#endif
+  uintptr_t word = *static_cast<const volatile AnyWord*>(at);
+#ifdef BIBOP_TELLS_VALGRIND
+  VALGRIND_ENABLE_ERROR_REPORTING;
+  VALGRIND_MAKE_MEM_DEFINED(&word, sizeof(word));
+#endif
+  return word;
 }
 
 // Says that [start, start + size) may be given back to the operating system.

@@ -6,28 +6,15 @@
 #include <optional>
 #include <utility>
 
-#include "absl/base/attributes.h"
 #include "absl/base/prefetch.h"
 #include "absl/log/absl_check.h"
 #include "bibop/base/build_config.h"
+#include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/object_heap.h"
 
 namespace bibop {
-namespace {
-
-// Reads a word of an object in construction. It may not have been written yet,
-// and parts may be poisoned: unused room in a container, for example.
-// The word may be part of any type, or of several.
-using AnyWord [[gnu::may_alias]] = uintptr_t;
-ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS uintptr_t
-ReadWord(const std::byte* at) {
-  return *reinterpret_cast<const volatile AnyWord*>(at);
-}
-
-}  // namespace
-
 inline Marker::Candidate Marker::Prefetch(const void* object) const {
   if constexpr (kCheckedHandles) {
     CheckInThisHeap(object);
@@ -74,7 +61,7 @@ void Marker::VisitRootInConstruction(const void* object) {
   if (reinterpret_cast<uintptr_t>(start) % sizeof(uintptr_t) != 0) return;
   for (size_t i = 0; i < words; ++i) {
     const std::optional<ObjectRef> found =
-        heap_.FindObject(ReadWord(start + i * sizeof(uintptr_t)));
+        heap_.FindObject(ReadAnyWord(start + i * sizeof(uintptr_t)));
     if (found.has_value()) visitor_.VisitPointer(found->start);
   }
 }
