@@ -129,8 +129,6 @@ class Cage {
   // Says that objects own `delta` more bytes of memory elsewhere.
   void AdjustExternalBytes(int64_t delta);
 
-  // The most bytes that blocks and external memory may take.
-  size_t max_bytes() const { return max_bytes_; }
   // The bytes of the blocks in use.
   size_t bytes_in_use() const { return bytes_in_use_; }
   // The bytes of free blocks that may have memory.

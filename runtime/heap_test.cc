@@ -556,6 +556,18 @@ TEST_F(HeapDeathTest, ListeningToACycleMayFail) {
   EXPECT_EQ(heap->stats().cycles, 2);
 }
 
+// A regression: it was taken for a Trace.
+TEST_F(HeapTest, WhoListensToACycleMayAttach) {
+  Heap* self = nullptr;
+  int attached = 0;
+  auto heap = Heap::Create({.on_cycle_end = [&](const CycleStats&) {
+                attached += self->Attach().ok() ? 1 : 0;
+              }}).value();
+  self = heap.get();
+  heap->Collect();
+  EXPECT_EQ(attached, 1);
+}
+
 TEST_F(HeapDeathTest, DestroyingAHeapWithAThreadAttachedIsTold) {
   EXPECT_DEATH(
       {

@@ -38,8 +38,8 @@ bool Safepoints::IsRunning() {
   return self != nullptr && !self->parked;
 }
 
-void Safepoints::CheckIsNotCollector() {
-  ABSL_CHECK(collector_ != std::this_thread::get_id())
+void Safepoints::CheckIsNotTracing() {
+  ABSL_CHECK(!StopRequested() || collector_ != std::this_thread::get_id())
       << "a Trace allocated, or used the heap in another way: it may only "
          "visit";
 }
@@ -72,7 +72,7 @@ void Safepoints::StopWhile(bool running, Condition condition) {
 
 bool Safepoints::Attach(MutatorBase& mutator) {
   absl::MutexLock lock(mutex_);
-  CheckIsNotCollector();
+  CheckIsNotTracing();
   if (Find() != nullptr) return false;
   StopWhile(/*running=*/false, &Safepoints::IsStopping);
   attached_.push_back({std::this_thread::get_id(), &mutator, false});
@@ -99,7 +99,7 @@ bool Safepoints::AnyAttached() const {
 void Safepoints::StopHere() {
   absl::MutexLock lock(mutex_);
   if (!StopRequested()) return;
-  CheckIsNotCollector();
+  CheckIsNotTracing();
   ABSL_CHECK(IsRunning())
       << "a safepoint is for a running mutator, on its thread";
   StopWhile(/*running=*/true, &Safepoints::IsStopping);
@@ -130,8 +130,8 @@ bool Safepoints::BeginCycle(bool wait) {
   }
   ABSL_CHECK(collector_ != std::this_thread::get_id())
       << "a collection was asked for during a collection, by a destructor or "
-         "by "
-         "a Trace: neither may collect; or by HeapOptions::on_cycle_end, which "
+         "by a Trace: neither may collect; or by HeapOptions::on_cycle_end, "
+         "which "
          "may neither allocate nor collect";
   // The collector may be waiting for this thread, in a destructor that wants a
   // lock which this thread holds.

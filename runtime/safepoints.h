@@ -113,7 +113,7 @@ class Safepoints {
   void AddRunning(int change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetPhase(Phase from, Phase to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Aborts in what the collector calls while the world is stopped: a Trace.
-  void CheckIsNotCollector() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CheckIsNotTracing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The calling thread's mutator, or null.
   Attached* Find() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsRunning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
