@@ -88,8 +88,8 @@ inline void UnpoisonForObject([[maybe_unused]] void* start,
 // not have been written, and that may be poisoned: unused room in a container,
 // for example.
 ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY
-    ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS inline uintptr_t
-    ReadAnyWord(const void* at) {
+ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS inline uintptr_t ReadAnyWord(
+    const void* at) {
   using AnyWord [[gnu::may_alias]] = uintptr_t;
 #ifdef BIBOP_TELLS_VALGRIND
   VALGRIND_DISABLE_ERROR_REPORTING;
