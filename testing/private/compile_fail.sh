@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# What compile_fail_test does: compiles a source without and with a macro, and judges.
+#
+#   compile_fail.sh VERDICT SOURCE MACRO EXPECTATIONS COMPILER ARGUMENT...
+#
+# VERDICT is written: `pass` or `fail`, and below it what there is to say. EXPECTATIONS has
+# lines of three fields with tabs between: `error`, a compiler, a regular expression; or
+# `copt`, a compiler, an option. ../compile_fail_test.bzl says what they mean.
+set -euo pipefail
+verdict=$1 source=$2 macro=$3 expectations=$4
+shift 4
+export LC_ALL=C # The compiler's quotation marks are ASCII.
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# tell pass|fail TEXT [FILE]
+tell() {
+  { printf '%s\n' "$1" "$2" && if [[ ${3:-} ]]; then cat "$3"; fi; } >"$verdict"
+  exit 0
+}
+
+# ---- which compiler this is: it says so itself, its name does not ------------------
+predefined=$("$1" -dM -E -x c++ /dev/null 2>&1) || tell fail "$1 does not even preprocess an empty file: $predefined"
+number() { awk -v name="$1" '$1 == "#define" && $2 == name { print $3 }' <<<"$predefined"; }
+kind=clang major=$(number __clang_major__)
+if [[ ! $major ]]; then kind=gcc major=$(number __GNUC__); fi
+[[ $major ]] || tell fail "$1 is neither gcc nor clang"
+
+# of_best_match WHAT: the values that EXPECTATIONS has for the key that fits best.
+of_best_match() {
+  awk -F'\t' -v what="$1" -v kind="$kind" -v major="$major" '
+    $1 == what {
+      rank = 0
+      if ($2 == "*") rank = 1
+      else if ($2 == kind) rank = 2
+      else if (index($2, kind "-") == 1) {
+        oldest = substr($2, length(kind) + 2) + 0
+        if (oldest <= major) rank = 2 + oldest
+      }
+      if (rank > best) { best = rank; values = "" }
+      if (rank == best && rank && $3 != "") values = values $3 "\n"
+    }
+    END { printf "%s", values }' "$expectations"
+}
+mapfile -t copts < <(of_best_match copt)
+copts+=(-fdiagnostics-color=never)
+error=$(of_best_match error)
+
+# ---- without the macro it compiles -------------------------------------------------
+if ! "$@" "${copts[@]}" >"$logs/good" 2>&1; then
+  tell fail "$kind $major does not compile $source even without -D$macro:" "$logs/good"
+fi
+if [[ $error ]] && grep -Eq -e "$error" "$logs/good"; then
+  tell fail "$kind $major complains in the same way without -D$macro:" "$logs/good"
+fi
+
+# ---- with it, what happens is what was expected ------------------------------------
+compiles=1
+"$@" "${copts[@]}" "-D$macro" >"$logs/bad" 2>&1 || compiles=
+
+# The lines of the misuse: those in a conditional that names the macro.
+awk -v macro="$macro" '
+  BEGIN { name = "(^|[^A-Za-z0-9_])" macro "([^A-Za-z0-9_]|$)" }
+  /^[ \t]*#[ \t]*if/ { outer = inside[depth]; inside[++depth] = outer || $0 ~ name }
+  /^[ \t]*#[ \t]*elif/ && $0 ~ name { inside[depth] = 1 }
+  inside[depth] { print NR }
+  /^[ \t]*#[ \t]*endif/ { delete inside[depth--] }' "$source" >"$logs/lines"
+[[ -s $logs/lines ]] || tell fail "$source has no conditional that names $macro"
+
+# named_lines REGEX: the lines of SOURCE that messages matching REGEX begin with.
+named_lines() {
+  awk -v prefix="$source:" -v pattern="^[0-9]+:([0-9]+:)?$1" '
+    index($0, prefix) == 1 {
+      rest = substr($0, length(prefix) + 1)
+      if (rest ~ pattern) print rest + 0
+    }' "$logs/bad" | sort -u
+}
+belongs() { grep -xF -f "$logs/lines" >/dev/null; }
+elsewhere() { grep -vxF -m 1 -f "$logs/lines"; }
+
+if [[ ! $error ]]; then
+  [[ $compiles ]] || tell fail "$kind $major should compile the misuse $macro, by what the test says of it, and does not:" "$logs/bad"
+  if named_lines ' warning: ' | belongs; then
+    tell fail "$kind $major should compile the misuse $macro silently, by what the test says of it, and warns:" "$logs/bad"
+  fi
+  tell pass "$kind $major compiles the misuse $macro silently"
+fi
+[[ ! $compiles ]] || tell fail "$kind $major compiles the misuse $macro, which should fail with: $error" "$logs/bad"
+grep -E '(^|[ :])error: ' "$logs/bad" >"$logs/errors" || true
+message=$(grep -E -m 1 -e "$error" "$logs/errors") ||
+  tell fail "no error of $kind $major for the misuse $macro matches: $error" "$logs/bad"
+line=$(named_lines ' (fatal )?error: ' | elsewhere) || true
+[[ ! $line ]] ||
+  tell fail "$kind $major has an error for line $line, which does not belong to the misuse $macro:" "$logs/bad"
+named_lines '' | belongs ||
+  tell fail "no message of $kind $major names a line that belongs to the misuse $macro:" "$logs/bad"
+tell pass "$kind $major rejects the misuse $macro: $message"
