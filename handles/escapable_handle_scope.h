@@ -12,9 +12,12 @@
 #ifndef BIBOP_HANDLES_ESCAPABLE_HANDLE_SCOPE_H_
 #define BIBOP_HANDLES_ESCAPABLE_HANDLE_SCOPE_H_
 
+#include <source_location>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/log/absl_check.h"
+#include "bibop/base/attributes.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/local_handles.h"
@@ -34,14 +37,17 @@ class EscapeSlot {
 
 }  // namespace internal
 
-class EscapableHandleScope : private internal::EscapeSlot, public HandleScope {
+class BIBOP_UNCONSUMED_AT_FIRST EscapableHandleScope
+    : private internal::EscapeSlot,
+      public HandleScope {
  public:
   // Opens a scope inside of the mutator's innermost one, its parent. There must
   // be one, or nothing could escape: builds with --//:sealed_scopes and checked
   // builds abort otherwise.
-  [[nodiscard]] explicit EscapableHandleScope(MutatorBase& mutator
-                                              ABSL_ATTRIBUTE_LIFETIME_BOUND)
-      : EscapeSlot(mutator), HandleScope(mutator) {
+  BIBOP_STARTS_UNCONSUMED [[nodiscard]] explicit EscapableHandleScope(
+      MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND,
+      std::source_location place = std::source_location::current())
+      : EscapeSlot(mutator), HandleScope(mutator, place) {
     if constexpr (LocalHandles::kCountsScopes) {
       ABSL_CHECK_GT(mutator.handles().depth(), 1)
           << "an EscapableHandleScope needs a HandleScope around it, to which "
@@ -50,14 +56,17 @@ class EscapableHandleScope : private internal::EscapeSlot, public HandleScope {
   }
 
   // Returns a handle of the same object that is good until the parent scope
-  // closes. Works once; a second call aborts.
+  // closes. Works once; a second call aborts. Checked builds abort if the
+  // handle is not good now.
   template <class T>
-  Handle<T> Escape(Handle<T> handle) & {
+  BIBOP_CONSUMES Handle<T> Escape(Handle<T> handle) & {
     ABSL_CHECK(slot_ != nullptr)
         << "Escape was called twice on one EscapableHandleScope: one handle "
            "escapes from a scope; return an object that refers to several";
-    *std::exchange(slot_, nullptr) = SlotValue(handle.get());
-    return Handle<T>(handle.get());
+    T* object = handle.get();
+    HandleSlot* slot = std::exchange(slot_, nullptr);
+    *slot = SlotValue(object);
+    return internal::HandleAccess::Make(object, TagOfParent(slot));
   }
 };
 

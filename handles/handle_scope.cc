@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <limits>
 
+#include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "bibop/base/stack.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/type_info.h"
 
@@ -28,6 +30,14 @@ absl::StatusOr<void*> AllocateWithExtraBytes(MutatorBase& mutator,
         " bytes or more of elements is larger than an object can be"));
   }
   return mutator.AllocateSlow(type, id, type.size + extra_bytes);
+}
+
+void CheckScopeOnStack(const void* scope) {
+  ABSL_CHECK(MayBeOnStack(scope))
+      << "a HandleScope was opened that is not on the stack of this thread, "
+         "but in a coroutine, a container or an object that was made with "
+         "new. A scope is a variable of a function; a coroutine has scopes "
+         "between two suspensions only.";
 }
 
 }  // namespace bibop::internal

@@ -18,13 +18,16 @@
 
 #include <cstddef>
 #include <new>
+#include <source_location>
 #include <utility>
 
 #include "absl/base/attributes.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/build_config.h"
 #include "bibop/handles/array.h"
+#include "bibop/handles/capabilities.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/handles/maybe_handle.h"
@@ -53,16 +56,26 @@ absl::StatusOr<void*> AllocateWithExtraBytes(MutatorBase& mutator,
                                              const TypeInfo& type, TypeId id,
                                              size_t extra_bytes);
 
+struct ScopeAccess;
+
+// Aborts if the scope is not on the stack.
+void CheckScopeOnStack(const void* scope);
+
 }  // namespace internal
 
-class HandleScope {
+class ABSL_LOCKABLE HandleScope {
  public:
-  // Opens a scope inside of the mutator's innermost one.
-  [[nodiscard]] explicit HandleScope(MutatorBase& mutator
-                                     ABSL_ATTRIBUTE_LIFETIME_BOUND)
-      : mutator_(mutator),
-        mark_(mutator.handles().OpenScope()),
-        depth_(mutator.handles().depth()) {}
+  static constexpr bool kIsScoped = true;
+
+  // Opens a scope inside of the mutator's innermost one. Checked builds name
+  // its `place` in their messages, and abort on another thread, while that is
+  // parked, or if the scope is not on the stack.
+  [[nodiscard]] explicit HandleScope(
+      MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND,
+      std::source_location place = std::source_location::current())
+      : mutator_(mutator), mark_(mutator.handles().OpenScope(place)) {
+    if constexpr (kCheckedHandles) internal::CheckScopeOnStack(this);
+  }
 
   HandleScope(const HandleScope&) = delete;
   HandleScope& operator=(const HandleScope&) = delete;
@@ -75,7 +88,6 @@ class HandleScope {
   // Inlined even where an exception is thrown: one call of it would force every
   // scope into memory.
   ABSL_ATTRIBUTE_ALWAYS_INLINE ~HandleScope() {
-    CheckInnermost();
     mutator_.handles().CloseScope(mark_);
   }
 
@@ -96,8 +108,10 @@ class HandleScope {
   //   lea mov mov          the handle's slot
   // `objdump -d bazel-bin/benchmarks/handle_scope_benchmark`, in BM_NewPair.
   template <class T, class... Args>
-  Handle<T> New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
+  Handle<T>
+  New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
+      this, internal::no_gc) {
+    CheckMayAllocate();
     // Before there is a cell: it may throw std::bad_alloc.
     mutator_.handles().Reserve();
     HandleSlot* slot = mutator_.handles().next();
@@ -114,9 +128,10 @@ class HandleScope {
   // As New, but returns ResourceExhausted if the heap stays full after a
   // collection.
   template <class T, class... Args>
-  absl::StatusOr<Handle<T>> TryNew(
-      Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
+  absl::StatusOr<Handle<T>>
+  TryNew(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
+      this, internal::no_gc) {
+    CheckMayAllocate();
     mutator_.handles().Reserve();
     void* cell = mutator_.allocator().TryAllocate<T>();
     if (cell == nullptr) [[unlikely]] {
@@ -135,9 +150,12 @@ class HandleScope {
   // not hold Members. TryNewWithExtraBytes returns InvalidArgument for more
   // bytes than an object can have.
   template <class T, class... Args>
-  Handle<T> NewWithExtraBytes(size_t extra_bytes,
-                              Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
+  Handle<T> NewWithExtraBytes(
+      size_t extra_bytes,
+      Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(this,
+                                                                          internal::
+                                                                              no_gc) {
+    CheckMayAllocate();
     mutator_.handles().Reserve();
     absl::StatusOr<void*> cell = internal::AllocateWithExtraBytes(
         mutator_, kTypeInfo<T>, kTypeId<T>, extra_bytes);
@@ -147,8 +165,11 @@ class HandleScope {
   }
   template <class T, class... Args>
   absl::StatusOr<Handle<T>> TryNewWithExtraBytes(
-      size_t extra_bytes, Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
+      size_t extra_bytes,
+      Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(this,
+                                                                          internal::
+                                                                              no_gc) {
+    CheckMayAllocate();
     mutator_.handles().Reserve();
     absl::StatusOr<void*> cell = internal::AllocateWithExtraBytes(
         mutator_, kTypeInfo<T>, kTypeId<T>, extra_bytes);
@@ -161,13 +182,16 @@ class HandleScope {
   // value-initialized. TryNewArray returns InvalidArgument for more elements
   // than an object can have.
   template <class T>
-  Handle<Array<T>> NewArray(size_t size) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  Handle<Array<T>>
+  NewArray(size_t size) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
+      this, internal::no_gc) {
     return NewWithExtraBytes<Array<T>>(Array<T>::ExtraBytes(size),
                                        internal::ArraySize{size});
   }
   template <class T>
-  absl::StatusOr<Handle<Array<T>>> TryNewArray(
-      size_t size) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
+  absl::StatusOr<Handle<Array<T>>>
+  TryNewArray(size_t size) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
+      this, internal::no_gc) {
     return TryNewWithExtraBytes<Array<T>>(Array<T>::ExtraBytes(size),
                                           internal::ArraySize{size});
   }
@@ -175,33 +199,45 @@ class HandleScope {
   // A handle of what `source`, a Member or a MutableHandle, refers to now;
   // nothing if it refers to nothing.
   template <ObjectReference R>
-  MaybeHandle<typename R::element_type> Local(
-      const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
+  MaybeHandle<typename R::element_type>
+  Local(const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
+      this) {
+    CheckMayCreate();
     typename R::element_type* object = source.get();
-    if (object != nullptr) mutator_.handles().Create(SlotValue(object));
-    return MaybeHandle<typename R::element_type>(object);
+    if (object == nullptr) return {};
+    HandleSlot* slot = mutator_.handles().Create(SlotValue(object));
+    return MakeHandle(object, slot);
   }
 
   // A slot for a T that can be assigned to, null at first.
   template <class T>
-  MutableHandle<T> Mutable() & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
-    return MutableHandle<T>(mutator_.handles().Create(0));
+  MutableHandle<T>
+  Mutable() & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(this) {
+    CheckMayCreate();
+    HandleSlot* slot = mutator_.handles().Create(0);
+    return MutableHandle<T>(slot, mutator_.handles().TagOf(mark_, nullptr));
   }
 
   // The same, referring to what `source`, a Handle, Member or MutableHandle,
   // refers to now.
   template <ObjectReference R>
-  MutableHandle<typename R::element_type> Mutable(
-      const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND {
-    CheckInnermost();
+  MutableHandle<typename R::element_type>
+  Mutable(const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
+      this) {
+    CheckMayCreate();
+    HandleSlot* slot = mutator_.handles().Create(SlotValue(source.get()));
     return MutableHandle<typename R::element_type>(
-        mutator_.handles().Create(SlotValue(source.get())));
+        slot, mutator_.handles().TagOf(mark_, nullptr));
+  }
+
+ protected:
+  // What a handle knows of its slot in the scope around this one.
+  internal::HandleTag TagOfParent(const HandleSlot* slot) const {
+    return mutator_.handles().TagOfParent(mark_, slot);
   }
 
  private:
-  friend class EscapableHandleScope;
+  friend struct internal::ScopeAccess;
 
   // Takes cell and slot back if the constructor throws.
   class UnderConstruction {
@@ -236,23 +272,40 @@ class HandleScope {
     UnderConstruction guard(mutator_, cell, slot);
     T* object = ::new (cell) T(std::forward<Args>(args)...);
     guard.Done();
-    return Handle<T>(object);
+    return MakeHandle(object, slot);
+  }
+
+  template <class T>
+  ABSL_ATTRIBUTE_ALWAYS_INLINE Handle<T> MakeHandle(T* object,
+                                                    HandleSlot* slot) const {
+    return internal::HandleAccess::Make(object,
+                                        mutator_.handles().TagOf(mark_, slot));
   }
 
   // A slot always belongs to the innermost scope, whichever is asked.
-  void CheckInnermost() const {
-    if constexpr (kCheckedHandles) {
-      ABSL_CHECK_EQ(depth_, mutator_.handles().depth())
-          << "a HandleScope inside of which another one is open was asked for "
-             "a handle, which would be good only until the other closes (ask "
-             "that one), or was closed itself (scopes close in reverse order)";
-    }
+  void CheckMayCreate() const { mutator_.handles().CheckMayCreate(mark_); }
+  // As well that no NoGcScope is open.
+  void CheckMayAllocate() const {
+    CheckMayCreate();
+    if constexpr (kCheckedHandles) mutator_.CheckMayCollect();
   }
 
   MutatorBase& mutator_;
   LocalHandles::Mark mark_;
-  int depth_;  // read by checked builds only
 };
+
+namespace internal {
+
+// How the rest of Bibop sees a scope.
+struct ScopeAccess {
+  // The mutator whose innermost scope it is; checked builds abort if it is not.
+  static MutatorBase& MutatorOf(const HandleScope& scope) {
+    scope.CheckMayCreate();
+    return scope.mutator_;
+  }
+};
+
+}  // namespace internal
 
 }  // namespace bibop
 

@@ -206,7 +206,7 @@ TEST_F(HandleScopeTest, ClosingScopesInAnotherOrderIsTold) {
         HandleScope inner(mutator_);
         outer.reset();
       },
-      "scopes close in reverse order");
+      "Scopes close in reverse order");
 }
 
 // What the compiler forbids. That it says so is for compile-fail tests.
@@ -224,8 +224,6 @@ static_assert(!std::is_constructible_v<bool, Handle<Base>>);
 static_assert(!std::is_copy_constructible_v<MutableHandle<Base>>);
 static_assert(
     !std::is_assignable_v<MutableHandle<Base>&, std::shared_ptr<Base>>);
-static_assert(std::is_trivially_copyable_v<Handle<Base>>);
-static_assert(sizeof(Handle<Base>) == sizeof(void*));
 
 }  // namespace
 }  // namespace bibop

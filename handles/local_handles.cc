@@ -7,13 +7,22 @@
 
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
+#include "bibop/base/build_config.h"
+#include "bibop/base/poison.h"
 #include "bibop/handles/root_visitor.h"
+#include "bibop/handles/scope_ledger.h"
 
 namespace bibop {
 
-LocalHandles::LocalHandles() : block_(std::make_unique<Block>()) {
+LocalHandles::LocalHandles() : block_(NewBlock()) {
   next_ = block_->slots.data();
   limit_ = EndOf(*block_);
+  if constexpr (kCheckedHandles) ledger_ = &internal::ScopeLedger::Acquire();
+}
+
+bool LocalHandles::Holds(Block& block, const HandleSlot* next) {
+  return std::less_equal<>()(block.slots.data(), next) &&
+         std::less_equal<>()(next, EndOf(block));
 }
 
 LocalHandles::~LocalHandles() {
@@ -23,6 +32,13 @@ LocalHandles::~LocalHandles() {
   // One by one: unique_ptr would destroy a long chain recursively.
   while (spare_ != nullptr) spare_ = std::move(spare_->previous);
   while (block_ != nullptr) block_ = std::move(block_->previous);
+  if constexpr (kCheckedHandles) ledger_->Release();
+}
+
+std::unique_ptr<LocalHandles::Block> LocalHandles::NewBlock() {
+  auto block = std::make_unique_for_overwrite<Block>();
+  PoisonUnused(block->slots.data(), sizeof(block->slots));
+  return block;
 }
 
 void LocalHandles::Extend() {
@@ -39,8 +55,9 @@ void LocalHandles::Extend() {
   std::unique_ptr<Block> block = std::move(spare_);
   if (block != nullptr) {
     spare_ = std::move(block->previous);
+    --spares_;
   } else {
-    block = std::make_unique<Block>();
+    block = NewBlock();
   }
   block->previous = std::move(block_);
   block_ = std::move(block);
@@ -48,16 +65,32 @@ void LocalHandles::Extend() {
   limit_ = EndOf(*block_);
 }
 
+template <class M>
+void LocalHandles::CloseInLedger(const M& mark, const void* at) {
+  if constexpr (kCheckedHandles) ledger_->CloseScope(mark.scope, at);
+}
+
+void LocalHandles::CheckAndPoison(const Mark& mark) {
+  CloseInLedger(mark, __builtin_return_address(0));
+  HandleSlot* end = next_;
+  for (Block* block = block_.get();; block = block->previous.get()) {
+    HandleSlot* const start = block->slots.data();
+    const bool is_last = Holds(*block, mark.next);
+    HandleSlot* const first = is_last ? mark.next : start;
+    PoisonFreed(first, static_cast<size_t>(end - first) * sizeof(HandleSlot));
+    if (is_last) return;
+    end = EndOf(*block->previous);
+  }
+}
+
 void LocalHandles::DropBlocksAfter(const HandleSlot* next) {
-  const auto holds = [next](Block& block) {
-    return std::less_equal<>()(block.slots.data(), next) &&
-           std::less_equal<>()(next, EndOf(block));
-  };
-  while (!holds(*block_)) {
+  while (!Holds(*block_, next)) {
     std::unique_ptr<Block> block = std::move(block_);
     block_ = std::move(block->previous);
+    if (spares_ == kMostSpares) continue;
     block->previous = std::move(spare_);
     spare_ = std::move(block);
+    ++spares_;
   }
   limit_ = EndOf(*block_);
 }

@@ -1,10 +1,13 @@
 // The slots behind one mutator's handles: what a handle points at stays alive
 // because its address is in a slot here.
 //
-// Slots lie in blocks of 256, chained when one is full and kept for reuse.
-// Scopes open and close in stack order, so the slots in use are always a
-// prefix: opening a scope remembers where the prefix ends, closing it goes back
-// there.
+// Slots lie in blocks of 256, chained when one is full; a few that are empty
+// again are kept for reuse. Scopes open and close in stack order, so the slots
+// in use are always a prefix: opening a scope remembers where the prefix ends,
+// closing it goes back there.
+//
+// In checked builds a ledger knows the scopes, and slots that are not in use
+// are poisoned.
 //
 //   slot, 64 bits   | 63                | 62 ... 0                            |
 //                   | in construction   | address in an object; 0 for no object
@@ -25,11 +28,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <type_traits>
 
 #include "absl/base/attributes.h"
 #include "bibop/base/build_config.h"
+#include "bibop/base/poison.h"
+#include "bibop/handles/handle_tag.h"
 #include "bibop/handles/root_visitor.h"
+#include "bibop/handles/scope_ledger.h"
 
 namespace bibop {
 
@@ -50,6 +57,8 @@ class LocalHandles {
  public:
   // The number of slots in a block.
   static constexpr size_t kBlockSlots = 256;
+  // The most blocks without a slot in use that are kept.
+  static constexpr size_t kMostSpares = 8;
   // Whether open scopes are counted: seals and checks need it. It costs an
   // addition in memory for each scope, on which the next scope has to wait.
   static constexpr bool kCountsScopes = kSealedScopes;
@@ -78,8 +87,10 @@ class LocalHandles {
   // REQUIRES: slot is next(); Reserve was called, and no slot was created in
   // its scope since.
   void CreateReserved(HandleSlot* slot, HandleSlot value) {
+    UnpoisonForObject(slot, sizeof(HandleSlot));
     *slot = value;
     next_ = slot + 1;
+    if constexpr (kCheckedHandles) ledger_->CountHandle();
   }
 
   // Reserves and creates a slot that holds `value`. Aborts under a seal.
@@ -93,32 +104,78 @@ class LocalHandles {
   // Takes back the slot that was created last, or else empties it.
   void Discard(HandleSlot* slot) {
     *slot = 0;
-    if (slot + 1 == next_) --next_;
+    if (slot + 1 != next_) return;
+    --next_;
+    PoisonFreed(slot, sizeof(HandleSlot));
+    if constexpr (kCheckedHandles) ledger_->UncountHandle();
   }
 
   // What a scope remembers of the time before it opened: the limit only where a
   // seal may have lowered it; else that is the end of the block that `next` is
-  // in.
+  // in. And in checked builds who it is.
+  struct MarkWithoutSeals {
+    HandleSlot* next;
+  };
   struct MarkUnderSeals {
     HandleSlot* next;
     HandleSlot* limit;
   };
-  struct MarkWithoutSeals {
+  struct CheckedMark {
     HandleSlot* next;
+    HandleSlot* limit;
+    internal::ScopeId scope;
   };
-  using Mark =
-      std::conditional_t<kSealedScopes, MarkUnderSeals, MarkWithoutSeals>;
+  using Mark = std::conditional_t<
+      kCheckedHandles, CheckedMark,
+      std::conditional_t<kSealedScopes, MarkUnderSeals, MarkWithoutSeals>>;
 
-  // Opens a scope: returns what its CloseScope needs.
-  Mark OpenScope() {
+  // Opens a scope, at a place of the program: returns what its CloseScope
+  // needs. Checked builds abort on another thread, or while parked.
+  Mark OpenScope(std::source_location place = std::source_location::current()) {
     if constexpr (kCountsScopes) ++depth_;
-    return MakeMark<Mark>();
+    return MakeMark<Mark>(place);
   }
 
-  // Closes the innermost open scope: its slots are no longer in use.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE void CloseScope(Mark mark) {
+  // Closes the innermost open scope: its slots are no longer in use. Checked
+  // builds abort if that is not the scope of `mark`.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void CloseScope(const Mark& mark) {
+    if constexpr (kCheckedHandles) CheckAndPoison(mark);
     if constexpr (kCountsScopes) --depth_;
     Reset(mark);
+  }
+
+  // Whether the scope of `mark` may create a handle: in checked builds aborts
+  // unless it is the innermost, asked by its thread, which is running.
+  void CheckMayCreate([[maybe_unused]] const Mark& mark) const {
+    if constexpr (kCheckedHandles) CheckMayCreateIn(mark);
+  }
+
+  // What checked builds note of a handle in the scope of `mark`: it is good as
+  // long as its slot holds what it does, or until the scope closes if `slot` is
+  // null.
+  internal::HandleTag TagOf([[maybe_unused]] const Mark& mark,
+                            [[maybe_unused]] const HandleSlot* slot) const {
+    return MakeTag<internal::HandleTag>(mark, slot);
+  }
+  // The same of a handle in the scope around that of `mark`.
+  internal::HandleTag TagOfParent(
+      [[maybe_unused]] const Mark& mark,
+      [[maybe_unused]] const HandleSlot* slot) const {
+    return MakeParentTag<internal::HandleTag>(mark, slot);
+  }
+
+  // Tell checked builds that the thread may not use its scopes and handles, and
+  // that it may again.
+  void Park() {
+    if constexpr (kCheckedHandles) ledger_->Park();
+  }
+  void Unpark() {
+    if constexpr (kCheckedHandles) ledger_->Unpark();
+  }
+
+  // In checked builds a scope that has more handles aborts; 0 is no limit.
+  void set_max_handles_per_scope([[maybe_unused]] size_t max_handles) {
+    if constexpr (kCheckedHandles) ledger_->set_max_handles(max_handles);
   }
 
   // What a seal remembers of the time before it.
@@ -161,17 +218,19 @@ class LocalHandles {
     std::array<HandleSlot, kBlockSlots> slots;
   };
 
-  // By template, for of each pair of members only one is compiled.
+  // By template, for of the members of each only some are compiled.
   template <class M>
-  M MakeMark() const {
-    if constexpr (kSealedScopes) {
+  M MakeMark([[maybe_unused]] std::source_location place) const {
+    if constexpr (kCheckedHandles) {
+      return {next_, limit_, ledger_->OpenScope(place)};
+    } else if constexpr (kSealedScopes) {
       return {next_, limit_};
     } else {
       return {next_};
     }
   }
   template <class M>
-  ABSL_ATTRIBUTE_ALWAYS_INLINE void Reset(M mark) {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Reset(const M& mark) {
     next_ = mark.next;
     if constexpr (kSealedScopes) {
       if (limit_ == mark.limit) return;
@@ -186,16 +245,49 @@ class LocalHandles {
       }
     }
   }
+  template <class Tag, class M>
+  Tag MakeTag([[maybe_unused]] const M& mark,
+              [[maybe_unused]] const HandleSlot* slot) const {
+    if constexpr (kCheckedHandles) {
+      return Tag(*ledger_, mark.scope, slot);
+    } else {
+      return {};
+    }
+  }
+  template <class Tag, class M>
+  Tag MakeParentTag([[maybe_unused]] const M& mark,
+                    [[maybe_unused]] const HandleSlot* slot) const {
+    if constexpr (kCheckedHandles) {
+      return Tag(*ledger_, ledger_->Parent(mark.scope), slot);
+    } else {
+      return {};
+    }
+  }
+  template <class M>
+  void CheckMayCreateIn(const M& mark) const {
+    ledger_->CheckMayCreate(mark.scope);
+  }
+
+  // Closes a scope in the ledger, at the instruction that called this, and
+  // poisons its slots.
+  ABSL_ATTRIBUTE_NOINLINE void CheckAndPoison(const Mark& mark);
+  template <class M>
+  void CloseInLedger(const M& mark, const void* at);
 
   // Makes room for a slot.
   ABSL_ATTRIBUTE_NOINLINE void Extend();
-  // Puts aside the blocks that were added since `next` was the next slot, and
-  // makes the limit the end of its block.
+  // Puts aside or frees the blocks that were added since `next` was the next
+  // slot, and makes the limit the end of its block.
   ABSL_ATTRIBUTE_NOINLINE void DropBlocksAfter(const HandleSlot* next);
 
+  // Calls `visit` with all slots in use, the last blocks' first.
   template <class F>
   void ForEachSlot(F visit) const;
+  // Returns a block none of whose slots is in use.
+  std::unique_ptr<Block> NewBlock();
 
+  // Whether `next` is where the slots in use may end within the block.
+  static bool Holds(Block& block, const HandleSlot* next);
   static HandleSlot* EndOf(Block& block) {
     return block.slots.data() + kBlockSlots;
   }
@@ -210,8 +302,11 @@ class LocalHandles {
   int depth_ = 0;
   // The depth at which handles may not be created, where a seal is in force.
   int sealed_depth_ = -1;
-  // Blocks to use again.
+  // Blocks to use again, and how many they are.
   std::unique_ptr<Block> spare_;
+  size_t spares_ = 0;
+  // In checked builds.
+  internal::ScopeLedger* ledger_ = nullptr;
 };
 
 }  // namespace bibop

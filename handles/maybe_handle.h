@@ -9,6 +9,7 @@
 #include "absl/log/absl_check.h"
 #include "bibop/base/attributes.h"
 #include "bibop/handles/handle.h"
+#include "bibop/handles/handle_tag.h"
 
 namespace bibop {
 
@@ -18,6 +19,7 @@ template <class T>
 class BIBOP_GSL_POINTER [[nodiscard]] MaybeHandle {
  public:
   using element_type = T;
+  static constexpr bool kIsScoped = true;
 
   // Nothing.
   MaybeHandle() = default;
@@ -26,12 +28,14 @@ class BIBOP_GSL_POINTER [[nodiscard]] MaybeHandle {
   template <class U>
     requires(std::convertible_to<U*, T*>)
   // NOLINTNEXTLINE(google-explicit-constructor): a handle is one that may be
-  MaybeHandle(Handle<U> handle) : object_(handle.get()) {}
+  MaybeHandle(Handle<U> handle)
+      : object_(handle.get()), tag_(internal::HandleAccess::TagOf(handle)) {}
 
   template <class U>
     requires(std::convertible_to<U*, T*>)
   // NOLINTNEXTLINE(google-explicit-constructor): like a pointer
-  MaybeHandle(MaybeHandle<U> other) : object_(other.object_) {}
+  MaybeHandle(MaybeHandle<U> other)
+      : object_(other.object_), tag_(other.tag_) {}
 
   // Whether there is no handle.
   bool IsEmpty() const { return object_ == nullptr; }
@@ -40,18 +44,16 @@ class BIBOP_GSL_POINTER [[nodiscard]] MaybeHandle {
   Handle<T> ToHandleChecked() const {
     ABSL_CHECK(!IsEmpty()) << "ToHandleChecked of an empty MaybeHandle: ask "
                               "IsEmpty first";
-    return Handle<T>(object_);
+    tag_.CheckUsable();
+    return internal::HandleAccess::Make(object_, tag_);
   }
 
  private:
   template <class U>
   friend class MaybeHandle;
-  friend class HandleScope;
-
-  // REQUIRES: `object` is null or a slot of an open scope roots it.
-  explicit MaybeHandle(T* object) : object_(object) {}
 
   T* object_ = nullptr;
+  [[no_unique_address]] internal::HandleTag tag_;
 };
 
 }  // namespace bibop

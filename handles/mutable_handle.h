@@ -15,6 +15,7 @@
 #include "absl/log/absl_check.h"
 #include "bibop/base/attributes.h"
 #include "bibop/handles/handle.h"
+#include "bibop/handles/handle_tag.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/handles/object_reference.h"
 
@@ -28,6 +29,7 @@ class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
  public:
   using element_type = T;
   static constexpr bool kIsObjectReference = true;
+  static constexpr bool kIsScoped = true;
 
   MutableHandle(const MutableHandle&) = delete;
   void* operator new(size_t) = delete;
@@ -49,10 +51,13 @@ class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
   }
 
   // Whether it refers to an object.
-  explicit operator bool() const { return *slot_ != 0; }
+  explicit operator bool() const { return get() != nullptr; }
 
   // The object, or null. The pointer itself keeps nothing alive.
-  T* get() const { return reinterpret_cast<T*>(*slot_); }
+  T* get() const {
+    tag_.CheckUsable();
+    return reinterpret_cast<T*>(*slot_);
+  }
   T* operator->() const { return get(); }
   T& operator*() const { return *get(); }
 
@@ -61,19 +66,25 @@ class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
   // HandleScope::Local for a handle that outlives an assignment. Aborts if it
   // refers to nothing.
   Handle<T> ToHandleChecked() const {
-    ABSL_CHECK(*slot_ != 0) << "ToHandleChecked of a null MutableHandle: test "
-                               "it first";
-    return Handle<T>(get());
+    ABSL_CHECK(get() != nullptr) << "ToHandleChecked of a null MutableHandle: "
+                                    "test it first";
+    return internal::HandleAccess::Make(get(), tag_.WithSlot(slot_));
   }
 
  private:
   friend class HandleScope;
 
-  explicit MutableHandle(HandleSlot* slot) : slot_(slot) {}
+  // `tag` is that of a handle that is good until the scope of `slot` closes.
+  MutableHandle(HandleSlot* slot, internal::HandleTag tag)
+      : slot_(slot), tag_(tag) {}
 
-  void Set(T* object) { *slot_ = SlotValue(object); }
+  void Set(T* object) {
+    tag_.CheckUsable();
+    *slot_ = SlotValue(object);
+  }
 
   HandleSlot* slot_;
+  [[no_unique_address]] internal::HandleTag tag_;
 };
 
 }  // namespace bibop

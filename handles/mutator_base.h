@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/local_handles.h"
@@ -33,6 +34,18 @@ class MutatorBase {
   virtual absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
                                              size_t size) = 0;
 
+  // Begin and end a stretch in which the mutator causes no collection and stops
+  // for none; they nest. See NoGcScope.
+  void EnterNoGc() { ++no_gc_; }
+  void LeaveNoGc() { --no_gc_; }
+
+  // Aborts in such a stretch: to be called where a collection may run.
+  void CheckMayCollect() const {
+    ABSL_CHECK(no_gc_ == 0)
+        << "an allocation or a safepoint in a NoGcScope, which promises that "
+           "no collection starts: allocate before it, or end it";
+  }
+
   // Tells the program that an allocation that cannot return a status failed.
   [[noreturn]] virtual void OutOfMemory(const absl::Status& status) = 0;
 
@@ -44,6 +57,8 @@ class MutatorBase {
  private:
   LocalAllocator allocator_;
   LocalHandles handles_;
+  // How many such stretches are open.
+  int no_gc_ = 0;
 };
 
 }  // namespace bibop

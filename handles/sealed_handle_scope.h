@@ -13,7 +13,9 @@
 #include <type_traits>
 
 #include "absl/base/attributes.h"
+#include "absl/base/thread_annotations.h"
 #include "bibop/base/build_config.h"
+#include "bibop/handles/handle_scope.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/handles/mutator_base.h"
 
@@ -39,15 +41,29 @@ class NoSeal {
 }  // namespace internal
 
 // Stack only, used by the mutator's thread.
-class [[maybe_unused]] SealedHandleScope
+class ABSL_SCOPED_LOCKABLE [[maybe_unused]] SealedHandleScope
     : std::conditional_t<kSealedScopes, internal::ActiveSeal,
                          internal::NoSeal> {
+  using Base =
+      std::conditional_t<kSealedScopes, internal::ActiveSeal, internal::NoSeal>;
+
  public:
+  static constexpr bool kIsScoped = true;
+
   // Seals the mutator's innermost scope until this is destroyed.
   [[nodiscard]] explicit SealedHandleScope(MutatorBase& mutator
                                            ABSL_ATTRIBUTE_LIFETIME_BOUND)
-      : std::conditional_t<kSealedScopes, internal::ActiveSeal,
-                           internal::NoSeal>(mutator) {}
+      : Base(mutator) {}
+
+  // The same where that scope is in sight: clang then warns where a handle is
+  // asked of it (-Wthread-safety). Checked builds abort if it is not the
+  // innermost.
+  [[nodiscard]] explicit SealedHandleScope(HandleScope& scope
+                                           ABSL_ATTRIBUTE_LIFETIME_BOUND)
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(scope)
+      : Base(internal::ScopeAccess::MutatorOf(scope)) {}
+
+  ~SealedHandleScope() ABSL_UNLOCK_FUNCTION() = default;
 
   SealedHandleScope(const SealedHandleScope&) = delete;
   SealedHandleScope& operator=(const SealedHandleScope&) = delete;

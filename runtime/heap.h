@@ -27,6 +27,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "bibop/handles/capabilities.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
@@ -64,8 +65,8 @@ class Heap {
   // needed, or when the next collection begins. Any thread may call it,
   // attached or not; an attached one is at a safepoint. Aborts if called during
   // a collection by what that calls: a destructor, a Trace, or
-  // HeapOptions::on_cycle_end.
-  void Collect();
+  // HeapOptions::on_cycle_end; or by a thread that has a NoGcScope open.
+  void Collect() ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
   // fewer: a buffer from malloc, a mapped file. They count against max_bytes

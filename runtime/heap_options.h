@@ -50,6 +50,10 @@ struct HeapOptions {
   // 1 hour, or InfiniteDuration(), which means never unless max_bytes is near.
   absl::Duration decommit_half_life = absl::Seconds(1);
 
+  // In builds with --//:checked_handles: a HandleScope that gets more handles
+  // aborts, for it probably grows in a loop. 0 is no limit.
+  size_t max_handles_per_scope = 0;
+
   // Called after each collection, where set, on the thread that ran it. It may
   // neither allocate in the heap nor collect: a collection that it causes
   // aborts.

@@ -21,18 +21,22 @@ Mutator::Mutator(Heap& heap, LocalAllocator allocator)
     : MutatorBase(std::move(allocator)),
       heap_(heap),
       thread_(std::this_thread::get_id()),
-      attached_(heap.safepoints_.Attach(*this)) {}
+      attached_(heap.safepoints_.Attach(*this)) {
+  handles().set_max_handles_per_scope(heap.options_.max_handles_per_scope);
+}
 
 Mutator::~Mutator() {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "a Mutator is destroyed by another thread than the one it attached";
   if (!attached_) return;
+  CheckMayCollect();
   // While the heap is sure to exist.
   allocator().Retire();
   heap_.safepoints_.Detach(*this);
 }
 
 void Mutator::CheckMayAllocate() const {
+  CheckMayCollect();
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "an allocation by another thread than the attached one: mutators, "
          "scopes and handles belong to one thread";
@@ -67,13 +71,16 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
 }
 
 void Mutator::Park() {
+  CheckMayCollect();
   heap_.safepoints_.Park();
   parked_ = true;
+  handles().Park();
 }
 
 void Mutator::Unpark() {
   heap_.safepoints_.Unpark();
   parked_ = false;
+  handles().Unpark();
 }
 
 void Mutator::OutOfMemory(const absl::Status& status) {

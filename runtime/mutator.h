@@ -12,8 +12,11 @@
 #include <thread>
 
 #include "absl/base/attributes.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/base/build_config.h"
+#include "bibop/handles/capabilities.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/type_info.h"
@@ -36,7 +39,8 @@ class Mutator final : public MutatorBase {
   // Lets a collection that waits for this thread have it stopped, and waits for
   // its end; otherwise takes a nanosecond. To be called now and then by a
   // thread that computes for long without allocating.
-  void Safepoint() {
+  void Safepoint() ABSL_LOCKS_EXCLUDED(internal::no_gc) {
+    if constexpr (kCheckedHandles) CheckMayCollect();
     if (heap_.safepoints_.StopRequested()) [[unlikely]] {
       heap_.safepoints_.StopHere();
     }
@@ -45,7 +49,7 @@ class Mutator final : public MutatorBase {
   // As Heap::AdjustExternalBytes, but collects if so many bytes were allocated
   // that a collection is due. To be called by the attached thread, where an
   // allocation could be: not by a destructor or a Trace.
-  void AdjustExternalBytes(int64_t delta);
+  void AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
                                      size_t size) override;
@@ -73,6 +77,8 @@ class Mutator final : public MutatorBase {
 // Attaches the calling thread to a heap while it exists, on the stack.
 class MutatorScope {
  public:
+  static constexpr bool kIsScoped = true;
+
   // Aborts where Heap::Attach would return an error.
   [[nodiscard]] explicit MutatorScope(Heap& heap ABSL_ATTRIBUTE_LIFETIME_BOUND);
   MutatorScope(const MutatorScope&) = delete;
@@ -93,9 +99,12 @@ class MutatorScope {
 // and does not need the heap: to wait for a lock, a socket, another thread.
 class ParkedScope {
  public:
+  static constexpr bool kIsScoped = true;
+
   // Aborts on another thread than the mutator's, or if it is parked already.
   [[nodiscard]] explicit ParkedScope(Mutator& mutator
-                                     ABSL_ATTRIBUTE_LIFETIME_BOUND);
+                                     ABSL_ATTRIBUTE_LIFETIME_BOUND)
+      ABSL_LOCKS_EXCLUDED(internal::no_gc);
   ParkedScope(const ParkedScope&) = delete;
   ParkedScope& operator=(const ParkedScope&) = delete;
   static void* operator new(size_t) = delete;

@@ -102,6 +102,7 @@ void Safepoints::StopHere() {
   CheckIsNotTracing();
   ABSL_CHECK(IsRunning())
       << "a safepoint is for a running mutator, on its thread";
+  Find()->mutator->CheckMayCollect();
   StopWhile(/*running=*/true, &Safepoints::IsStopping);
 }
 
@@ -123,6 +124,7 @@ void Safepoints::Unpark() {
 
 bool Safepoints::BeginCycle(bool wait) {
   absl::MutexLock lock(mutex_);
+  if (const Attached* self = Find()) self->mutator->CheckMayCollect();
   if (!IsCollecting()) {
     SetPhase(Phase::kIdle, Phase::kPreparing);
     collector_ = std::this_thread::get_id();

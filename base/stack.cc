@@ -1,0 +1,59 @@
+#include "bibop/base/stack.h"
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "absl/base/config.h"
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace bibop {
+namespace {
+
+// [low, high); empty where the system does not tell.
+struct Bounds {
+  uintptr_t low = 0;
+  uintptr_t high = 0;
+};
+
+Bounds FindStack() {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return {};
+  void* start = nullptr;
+  size_t size = 0;
+  const bool known = pthread_attr_getstack(&attributes, &start, &size) == 0;
+  pthread_attr_destroy(&attributes);
+  if (!known) return {};
+  const auto low = reinterpret_cast<uintptr_t>(start);
+  return {low, low + size};
+}
+
+// AddressSanitizer moves the variables of a function to memory of its own, so
+// as to notice their use after the return.
+bool IsOnFakeStack([[maybe_unused]] const void* address) {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  void* fake = __asan_get_current_fake_stack();
+  return fake != nullptr &&
+         __asan_addr_is_in_fake_stack(fake, const_cast<void*>(address), nullptr,
+                                      nullptr) != nullptr;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+ABSL_ATTRIBUTE_NOINLINE bool MayBeOnStack(const void* address) {
+  thread_local const Bounds stack = FindStack();
+  const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  if (frame < stack.low || frame >= stack.high) return true;
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  return (frame <= at && at < stack.high) || IsOnFakeStack(address);
+}
+
+}  // namespace bibop

@@ -1,0 +1,19 @@
+// What clang's thread-safety analysis (-Wthread-safety) is told of scopes that
+// forbid something. It was made for locks: a scope that forbids holds a
+// capability, and functions that it forbids exclude that.
+
+#ifndef BIBOP_HANDLES_CAPABILITIES_H_
+#define BIBOP_HANDLES_CAPABILITIES_H_
+
+#include "absl/base/thread_annotations.h"
+
+namespace bibop::internal {
+
+class ABSL_LOCKABLE NoGcCapability{};
+
+// Held by a NoGcScope, excluded by allocations.
+inline constexpr NoGcCapability no_gc;
+
+}  // namespace bibop::internal
+
+#endif  // BIBOP_HANDLES_CAPABILITIES_H_
