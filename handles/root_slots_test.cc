@@ -77,7 +77,10 @@ TEST_F(RootSlotsTest, AClearedSlotIsNotAskedForAgainAndNotReused) {
     ADD_FAILURE() << "asked for " << object;
     return false;
   });
-  for (RootSlot* slot : Take(local_, 3 * kBlock)) EXPECT_NE(slot, &weak);
+  const std::vector<RootSlot*> others = Take(local_, 3 * kBlock);
+  for (const RootSlot* slot : others) EXPECT_NE(slot, &weak);
+  Release(others);
+  Release({&weak});
 }
 
 TEST_F(RootSlotsTest, FreeSlotsAreNoRootsWhereverTheyAre) {
