@@ -16,6 +16,7 @@
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/mutable_handle.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/handles/object_reference.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
@@ -39,6 +40,7 @@ struct VirtuallyDerived : virtual Base {
   explicit VirtuallyDerived(int n) : Base(n) {}
 };
 
+static_assert(RootReference<Persistent<Base>> && !RootReference<Handle<Base>>);
 static_assert(sizeof(Persistent<Base>) == sizeof(void*));
 static_assert(std::is_nothrow_move_constructible_v<Persistent<Base>>);
 static_assert(std::is_nothrow_move_assignable_v<Persistent<Base>>);

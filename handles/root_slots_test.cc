@@ -83,6 +83,52 @@ TEST_F(RootSlotsTest, AClearedSlotIsNotAskedForAgainAndNotReused) {
   Release({&weak});
 }
 
+// While the collector decides on a weak slot, a thread that is not attached
+// releases it, or converts its address.
+TEST_F(RootSlotsTest, AWeakSlotThatIsReleasedAsItIsClearedStaysFree) {
+  RootSlot& slot = local_.Take(Word(1) | kWeakRootSlot);
+  pool_->ClearWeak([&slot](const void*) {
+    OnAnotherThread([&slot] { RootSlotPool::Release(slot); });
+    return false;
+  });
+  EXPECT_NE(slot & kFreeRootSlot, 0u);
+  Release(Take(local_, 2 * kBlock));
+  EXPECT_EQ(pool_->capacity(), 2 * kBlock);
+}
+
+TEST_F(RootSlotsTest, AWeakSlotThatIsConvertedAsItIsClearedIsAskedForAgain) {
+  RootSlot& slot = local_.Take(Word(1) | kWeakRootSlot);
+  std::vector<const void*> asked;
+  pool_->ClearWeak([&](const void* object) {
+    asked.push_back(object);
+    slot = Word(2) | kWeakRootSlot;
+    return false;
+  });
+  EXPECT_EQ(asked, std::vector<const void*>({Address(1), Address(2)}));
+  EXPECT_EQ(slot, kWeakRootSlot);
+  RootSlotPool::Release(slot);
+}
+
+TEST_F(RootSlotsTest, ASlotThatIsClearedAsItIsConvertedStaysEmpty) {
+  const auto add_two = [](void* address) {
+    return static_cast<std::byte*>(address) + 16;
+  };
+  RootSlot& strong = local_.Take(Word(1));
+  RootSlot& weak = local_.Take(Word(1) | kWeakRootSlot);
+  RootSlotPool::Convert(strong, add_two);
+  EXPECT_EQ(strong, Word(3));
+  RootSlotPool::Convert(weak, add_two);
+  EXPECT_EQ(weak, Word(3) | kWeakRootSlot);
+  RootSlotPool::Convert(weak, [&](void* address) {
+    pool_->ClearWeak([](const void*) { return false; });
+    return add_two(address);
+  });
+  EXPECT_EQ(weak, kWeakRootSlot);
+  RootSlotPool::Convert(weak, add_two);
+  EXPECT_EQ(weak, kWeakRootSlot);
+  Release({&strong, &weak});
+}
+
 TEST_F(RootSlotsTest, FreeSlotsAreNoRootsWhereverTheyAre) {
   // More than the cache takes; and by another thread.
   Release(Take(local_, LocalRootSlots::kMostCached + 10));

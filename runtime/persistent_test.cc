@@ -1,5 +1,7 @@
-// Roots outside the stack, Persistent and WeakPersistent, in collections: each
-// object is held by the root under test alone.
+// Persistents and WeakPersistents in collections: each object is held by the
+// root under test alone.
+
+#include "bibop/handles/persistent.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +15,6 @@
 #include "bibop/handles/array.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
-#include "bibop/handles/persistent.h"
 #include "bibop/handles/weak_persistent.h"
 #include "bibop/marker/marking_visitor.h"
 #include "bibop/marker/member.h"
@@ -46,9 +47,9 @@ struct Payload {
   int64_t words[8];
 };
 
-class RootsTest : public ::testing::Test {
+class PersistentsTest : public ::testing::Test {
  protected:
-  explicit RootsTest(HeapOptions options = {}) {
+  explicit PersistentsTest(HeapOptions options = {}) {
     options.on_cycle_end = [this](const CycleStats& cycle) {
       last_cause_ = cycle.cause;
     };
@@ -69,7 +70,7 @@ class RootsTest : public ::testing::Test {
   std::unique_ptr<Heap> heap_;
 };
 
-TEST_F(RootsTest, APersistentAloneKeepsItsObjectAndThenLetsItDie) {
+TEST_F(PersistentsTest, APersistentAloneKeepsItsObjectAndThenLetsItDie) {
   MutatorScope mutator(*heap_);
   Persistent<Node> persistent = MakeNode(mutator, 7);
   CollectAndDestroy();
@@ -84,7 +85,7 @@ TEST_F(RootsTest, APersistentAloneKeepsItsObjectAndThenLetsItDie) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, WhatItsObjectRefersToLivesAsWell) {
+TEST_F(PersistentsTest, WhatItsObjectRefersToLivesAsWell) {
   MutatorScope mutator(*heap_);
   Persistent<Node> persistent = MakeNode(mutator, 1);
   persistent->next = MakeNode(mutator, 2);
@@ -100,7 +101,7 @@ TEST_F(RootsTest, WhatItsObjectRefersToLivesAsWell) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, ResettingLetsTheObjectBeforeDie) {
+TEST_F(PersistentsTest, ResettingLetsTheObjectBeforeDie) {
   MutatorScope mutator(*heap_);
   Persistent<Node> persistent = MakeNode(mutator, 1);
   const Persistent<Node> copy(mutator, persistent);
@@ -122,7 +123,7 @@ struct Compound : Front, Node {
   using Node::Node;
 };
 
-TEST_F(RootsTest, OneThatPointsIntoAnObjectKeepsAllOfIt) {
+TEST_F(PersistentsTest, OneThatPointsIntoAnObjectKeepsAllOfIt) {
   MutatorScope mutator(*heap_);
   Persistent<Node> base;
   Persistent<int> field;
@@ -150,7 +151,7 @@ TEST_F(RootsTest, OneThatPointsIntoAnObjectKeepsAllOfIt) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, OneOfAnElementKeepsTheArray) {
+TEST_F(PersistentsTest, OneOfAnElementKeepsTheArray) {
   MutatorScope mutator(*heap_);
   Persistent<Member<Node>> element;
   {
@@ -167,7 +168,7 @@ TEST_F(RootsTest, OneOfAnElementKeepsTheArray) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, AVectorOfPersistentsKeepsItsObjectsAsItGrows) {
+TEST_F(PersistentsTest, AVectorOfPersistentsKeepsItsObjectsAsItGrows) {
   MutatorScope mutator(*heap_);
   std::vector<Persistent<Node>> persistents;
   for (int i = 0; i < 3000; ++i) {
@@ -185,7 +186,7 @@ TEST_F(RootsTest, AVectorOfPersistentsKeepsItsObjectsAsItGrows) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, AWeakPersistentKeepsNothingAlive) {
+TEST_F(PersistentsTest, AWeakPersistentKeepsNothingAlive) {
   MutatorScope mutator(*heap_);
   Persistent<Node> persistent = MakeNode(mutator, 7);
   const WeakPersistent<Node> weak(mutator, persistent);
@@ -204,7 +205,7 @@ TEST_F(RootsTest, AWeakPersistentKeepsNothingAlive) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, LockBringsAnObjectBackAmongTheLiving) {
+TEST_F(PersistentsTest, LockBringsAnObjectBackAmongTheLiving) {
   MutatorScope mutator(*heap_);
   const WeakPersistent<Node> weak(mutator, MakeNode(mutator, 7));
   Persistent<Node> persistent;
@@ -223,7 +224,7 @@ TEST_F(RootsTest, LockBringsAnObjectBackAmongTheLiving) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsTest, AWeakPersistentFollowsAnObjectThatAnythingKeeps) {
+TEST_F(PersistentsTest, AWeakPersistentFollowsAnObjectThatAnythingKeeps) {
   MutatorScope mutator(*heap_);
   WeakPersistent<Node> of_local;
   WeakPersistent<Node> of_member;
@@ -258,7 +259,7 @@ struct AsksWhenItDies {
   int* answer;
 };
 
-TEST_F(RootsTest, AWeakPersistentIsEmptyBeforeTheDestructorRuns) {
+TEST_F(PersistentsTest, AWeakPersistentIsEmptyBeforeTheDestructorRuns) {
   WeakPersistent<AsksWhenItDies> weak;
   int answer = 0;
   MutatorScope mutator(*heap_);
@@ -286,7 +287,7 @@ Persistent<CollectsInConstructor> CollectsInConstructor::strong;
 WeakPersistent<CollectsInConstructor> CollectsInConstructor::weak;
 
 // A root of static storage, too.
-TEST_F(RootsTest, AnObjectMayBeRootedInItsConstructor) {
+TEST_F(PersistentsTest, AnObjectMayBeRootedInItsConstructor) {
   MutatorScope mutator(*heap_);
   {
     HandleScope scope(mutator);
@@ -301,10 +302,10 @@ TEST_F(RootsTest, AnObjectMayBeRootedInItsConstructor) {
   EXPECT_TRUE(CollectsInConstructor::weak.IsEmpty());
 }
 
-class BusyRootsTest : public RootsTest {
+class BusyPersistentsTest : public PersistentsTest {
  protected:
-  BusyRootsTest()
-      : RootsTest(
+  BusyPersistentsTest()
+      : PersistentsTest(
             {.min_budget_bytes = 64 << 10, .small_heap_bytes = 64 << 10}) {}
 
   // Allocates garbage until two collections ran.
@@ -318,7 +319,7 @@ class BusyRootsTest : public RootsTest {
   }
 };
 
-TEST_F(BusyRootsTest, RootsCountInCollectionsOfASpentBudget) {
+TEST_F(BusyPersistentsTest, RootsCountInCollectionsOfASpentBudget) {
   MutatorScope mutator(*heap_);
   Persistent<Node> persistent = MakeNode(mutator, 7);
   const WeakPersistent<Node> weak(mutator, persistent);
@@ -332,9 +333,9 @@ TEST_F(BusyRootsTest, RootsCountInCollectionsOfASpentBudget) {
   EXPECT_TRUE(weak.IsEmpty());
 }
 
-class SmallRootsTest : public RootsTest {
+class SmallPersistentsTest : public PersistentsTest {
  protected:
-  SmallRootsTest() : RootsTest({.max_bytes = 1 << 20}) {}
+  SmallPersistentsTest() : PersistentsTest({.max_bytes = 1 << 20}) {}
 
   void FillTheHeap(Mutator& mutator) {
     HandleScope scope(mutator);
@@ -344,7 +345,7 @@ class SmallRootsTest : public RootsTest {
   }
 };
 
-TEST_F(SmallRootsTest, RootsCountInCollectionsOfAFullHeap) {
+TEST_F(SmallPersistentsTest, RootsCountInCollectionsOfAFullHeap) {
   MutatorScope mutator(*heap_);
   Persistent<Node> persistent = MakeNode(mutator, 7);
   const WeakPersistent<Node> weak(mutator, persistent);
@@ -358,7 +359,7 @@ TEST_F(SmallRootsTest, RootsCountInCollectionsOfAFullHeap) {
   EXPECT_TRUE(weak.IsEmpty());
 }
 
-TEST_F(RootsTest, TheyAreEmptyAfterTheirHeap) {
+TEST_F(PersistentsTest, TheyAreEmptyAfterTheirHeap) {
   std::vector<Persistent<Node>> persistents;
   WeakPersistent<Node> weak;
   {
@@ -399,7 +400,7 @@ struct Owner {
 
 // Their destructors release slots, on whichever thread sweeps, and when the
 // heap is destroyed.
-TEST_F(RootsTest, ObjectsMayOwnRootsOfOtherHeapsAndWeakOnesOfTheirOwn) {
+TEST_F(PersistentsTest, ObjectsMayOwnRootsOfOtherHeapsAndWeakOnesOfTheirOwn) {
   auto other = Heap::Create({}).value();
   Lifetimes others;
   MutatorScope mutator_of_other(*other);
@@ -445,9 +446,9 @@ TEST_F(RootsTest, ObjectsMayOwnRootsOfOtherHeapsAndWeakOnesOfTheirOwn) {
   EXPECT_EQ(others.alive(), 0);
 }
 
-using RootsDeathTest = RootsTest;
+using PersistentsDeathTest = PersistentsTest;
 
-TEST_F(RootsDeathTest, ARootOfAnObjectOfAnotherHeapIsTold) {
+TEST_F(PersistentsDeathTest, ARootOfAnObjectOfAnotherHeapIsTold) {
   auto other = Heap::Create({}).value();
   MutatorScope mutator(*heap_);
   MutatorScope mutator_of_other(*other);
@@ -461,14 +462,14 @@ TEST_F(RootsDeathTest, ARootOfAnObjectOfAnotherHeapIsTold) {
   EXPECT_DEATH(heap_->Collect(), "which is not in its heap");
 }
 
-TEST_F(RootsTest, CheckedBuildsSayWhichAreLeftWhenAHeapIsDestroyed) {
+TEST_F(PersistentsTest, CheckedBuildsSayWhichAreLeftWhenAHeapIsDestroyed) {
   absl::ScopedMockLog log(absl::MockLogDefault::kDisallowUnexpected);
   const int leaks = kCheckedHandles ? 1 : 0;
   EXPECT_CALL(log,
               Log(absl::LogSeverity::kWarning, _,
                   AllOf(HasSubstr("before 3 Persistents and 1 WeakPersistent,"),
                         HasSubstr("\n  2 Persistent<bibop::"),
-                        HasSubstr("Node> made at runtime/roots_test.cc:"),
+                        HasSubstr("Node> made at runtime/persistent_test.cc:"),
                         HasSubstr("\n  1 Persistent<int> made at "),
                         HasSubstr("\n  1 WeakPersistent<int> made at "))))
       .Times(leaks);
@@ -488,7 +489,7 @@ TEST_F(RootsTest, CheckedBuildsSayWhichAreLeftWhenAHeapIsDestroyed) {
   number.Reset();
 }
 
-TEST_F(RootsTest, NothingIsSaidWhereNoneIsLeft) {
+TEST_F(PersistentsTest, NothingIsSaidWhereNoneIsLeft) {
   absl::ScopedMockLog log(absl::MockLogDefault::kDisallowUnexpected);
   log.StartCapturingLogs();
   {

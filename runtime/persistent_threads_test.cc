@@ -1,4 +1,4 @@
-// Roots outside the stack that several threads make, move and release.
+// Persistents and WeakPersistents that several threads make, move and release.
 
 #include <atomic>
 #include <cstddef>
@@ -47,7 +47,7 @@ struct Node : Front, Number {
   void Trace(auto& visitor) const { visitor(next); }
 };
 
-class RootsThreadsTest : public ::testing::Test {
+class PersistentsThreadsTest : public ::testing::Test {
  protected:
   Persistent<Node> MakeNode(Mutator& mutator, int64_t n) {
     HandleScope scope(mutator);
@@ -64,7 +64,7 @@ class RootsThreadsTest : public ::testing::Test {
           .value();
 };
 
-TEST_F(RootsThreadsTest, ARootOutlivesTheThreadThatMadeIt) {
+TEST_F(PersistentsThreadsTest, ARootOutlivesTheThreadThatMadeIt) {
   Persistent<Node> persistent;
   WeakPersistent<Node> weak;
   std::thread([&] {
@@ -89,7 +89,7 @@ TEST_F(RootsThreadsTest, ARootOutlivesTheThreadThatMadeIt) {
   EXPECT_TRUE(weak.IsEmpty());
 }
 
-TEST_F(RootsThreadsTest, AnyThreadMayReleaseARoot) {
+TEST_F(PersistentsThreadsTest, AnyThreadMayReleaseARoot) {
   MutatorScope attached(*heap_);
   Mutator& mutator = attached;
   Persistent<Node> one = MakeNode(mutator, 1);
@@ -115,7 +115,7 @@ TEST_F(RootsThreadsTest, AnyThreadMayReleaseARoot) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-TEST_F(RootsThreadsTest, AParkedThreadReleasesWhileOthersCollect) {
+TEST_F(PersistentsThreadsTest, AParkedThreadReleasesWhileOthersCollect) {
   absl::Notification parked_now;
   absl::Notification collected;
   std::thread sleeper([&] {
@@ -163,7 +163,7 @@ class Mailbox {
   std::vector<Letter> letters_ ABSL_GUARDED_BY(mutex_);
 };
 
-TEST_F(RootsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
+TEST_F(PersistentsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
   constexpr int kMakers = 2;
   constexpr int kNodes = 4000;
   Mailbox mailbox;
@@ -230,7 +230,7 @@ TEST_F(RootsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
 
 // What a thread that is not attached does to weak roots while collections clear
 // them never brings an address back.
-TEST_F(RootsThreadsTest, WeakRootsAreConvertedWhileCollectionsClearThem) {
+TEST_F(PersistentsThreadsTest, WeakRootsAreConvertedWhileCollectionsClearThem) {
   for (int round = 0; round < 30; ++round) {
     std::vector<WeakPersistent<Node>> weak;
     std::vector<Persistent<Node>> kept;
@@ -265,7 +265,7 @@ TEST_F(RootsThreadsTest, WeakRootsAreConvertedWhileCollectionsClearThem) {
   }
 }
 
-TEST_F(RootsThreadsTest, RootsAreReleasedWhileTheirHeapIsDestroyed) {
+TEST_F(PersistentsThreadsTest, RootsAreReleasedWhileTheirHeapIsDestroyed) {
   for (int round = 0; round < 20; ++round) {
     auto heap = Heap::Create({}).value();
     std::vector<Persistent<Node>> persistents;
