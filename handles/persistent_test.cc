@@ -365,7 +365,8 @@ TEST_F(CheckedPersistentDeathTest, ReadingOneOnAThreadThatIsNotAttachedIsTold) {
   on_another_thread([&] { EXPECT_TRUE(persistent); });
   mutator_.root_slots().set_parked(true);
   EXPECT_DEATH((void)persistent.get(), "or parked");
-  EXPECT_DEATH(Persistent<Base>(mutator_, scope.New<Base>(1)),
+  Persistent<Base> another;
+  EXPECT_DEATH(another.Reset(mutator_, scope.New<Base>(1)),
                "by a parked thread");
 }
 
