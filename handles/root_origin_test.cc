@@ -51,8 +51,10 @@ TEST(DescribeRemainingRoots, EqualOnesAreCountedAndTheMostComeFirst) {
 
 TEST(DescribeRemainingRoots, ThereAreTwentyLinesAndTheRestIsCounted) {
   std::vector<std::string> names;
+  names.reserve(22);
   for (int i = 0; i < 22; ++i) names.push_back(absl::StrCat("Type", 100 + i));
   std::vector<RemainingRoot> roots;
+  roots.reserve(26);
   for (int i = 0; i < 20; ++i) roots.push_back({false, {names[i], kHere}});
   EXPECT_THAT(DescribeRemainingRoots(roots),
               EndsWith(Line("1 Persistent<Type119>", kHere)));

@@ -275,7 +275,7 @@ TEST(RootSlotPool, SlotsMayBeReleasedWhileItIsAbandoned) {
     }
     const auto middle = slots.begin() + slots.size() / 2;
     std::atomic<int> ready = 0;
-    const auto release = [&ready](std::vector<RootSlot*> mine) {
+    const auto release = [&ready](const std::vector<RootSlot*>& mine) {
       ++ready;
       while (ready < 3) std::this_thread::yield();
       Release(mine);
@@ -300,6 +300,7 @@ TEST(RootSlotPool, ManyThreadsTakeAndReleaseSlots) {
   std::vector<std::atomic<RootSlot*>> exchange(700);
   {
     std::vector<std::thread> threads;
+    threads.reserve(kThreads);
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         std::mt19937 random(t);  // NOLINT(cert-msc51-cpp): repeatable
@@ -394,7 +395,7 @@ TEST_P(RootSlotModelTest, TheRootsAreThoseOfAModel) {
           }
         });
         break;
-      case 7:
+      default:
         if (random() % 4 == 0) {
           local.reset();
           Release(release_some(count));

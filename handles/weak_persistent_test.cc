@@ -147,6 +147,7 @@ TEST_F(WeakPersistentTest, ManyThatComeAndGoTakeNoMemory) {
   const Handle<Base> object = scope.New<Base>(1);
   for (int i = 0; i < 100; ++i) {
     std::vector<WeakPersistent<Base>> weak;
+    weak.reserve(1000);
     for (int n = 0; n < 1000; ++n) weak.emplace_back(mutator_, object);
     FindDeadAllBut();
   }

@@ -122,6 +122,7 @@ TEST_F(PersistentsThreadsTest, AParkedThreadReleasesWhileOthersCollect) {
     MutatorScope attached(*heap_);
     Mutator& mutator = attached;
     std::vector<Persistent<Node>> persistents;
+    persistents.reserve(2000);
     for (int i = 0; i < 2000; ++i) persistents.push_back(MakeNode(mutator, i));
     const ParkedScope parked(mutator);
     parked_now.Notify();
@@ -169,6 +170,7 @@ TEST_F(PersistentsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
   Mailbox mailbox;
   std::atomic<int> at_work = kMakers;
   std::vector<std::thread> threads;
+  threads.reserve(kMakers + 2);
   for (int t = 0; t < kMakers; ++t) {
     threads.emplace_back([&, t] {
       std::mt19937 random(t);  // NOLINT(cert-msc51-cpp): repeatable
@@ -246,7 +248,7 @@ TEST_F(PersistentsThreadsTest, WeakRootsAreConvertedWhileCollectionsClearThem) {
     std::atomic<bool> started = false;
     std::thread converter([&] {
       started = true;
-      for (auto& w : weak) converted.push_back(std::move(w));
+      for (auto& w : weak) converted.emplace_back(std::move(w));
       for (size_t i = 1; i < converted.size(); i += 5) converted[i].Reset();
     });
     while (!started) std::this_thread::yield();
