@@ -371,10 +371,9 @@ TEST_F(CheckedPersistentDeathTest, ReadingOneOnAThreadThatIsNotAttachedIsTold) {
 }
 
 TEST_F(CheckedPersistentDeathTest, MakingOneWithAnotherThreadsMutatorIsTold) {
-  HandleScope scope(mutator_);
-  const Handle<Base> object = scope.New<Base>(1);
-  EXPECT_DEATH(std::thread([&] {
-                 const Persistent<Base> persistent(mutator_, object);
+  EXPECT_DEATH(std::thread([this] {
+                 const Persistent<Base> persistent(mutator_,
+                                                   Persistent<Base>());
                }).join(),
                "the mutator of another thread");
 }
