@@ -275,9 +275,15 @@ const Row kRows[] = {
     {"handle", RaceBibop<BibopHandles>, "slot", RaceRaw<SlotHandles>, 1.1},
     {"escape", RaceBibop<BibopEscapes>, "slot", RaceRaw<SlotEscapes>, 1.3},
     {"mutable", RaceBibop<BibopWalk>, "pointer", RaceRaw<PointerWalk>, {}},
-    {"dereference", RaceBibop<BibopDereferences>, "pointer",
-     RaceRaw<PointerDereferences>, {}},
-    {"sealed", RaceBibop<BibopSeals>, "pointer", RaceRaw<PointerDereferences>,
+    {"dereference",
+     RaceBibop<BibopDereferences>,
+     "pointer",
+     RaceRaw<PointerDereferences>,
+     {}},
+    {"sealed",
+     RaceBibop<BibopSeals>,
+     "pointer",
+     RaceRaw<PointerDereferences>,
      {}},
 };
 
@@ -303,11 +309,10 @@ absl::StatusOr<std::vector<Contest>> Contests() {
 std::vector<Derived> Derive(Medians median) {
   std::vector<Derived> derived;
   for (const Row& row : kRows) {
-    derived.push_back(
-        {absl::StrCat(row.name, " bibop/", row.reference),
-         median(row.name, "bibop", kFigure) /
-             median(row.name, row.reference, kFigure),
-         row.at_most});
+    derived.push_back({absl::StrCat(row.name, " bibop/", row.reference),
+                       median(row.name, "bibop", kFigure) /
+                           median(row.name, row.reference, kFigure),
+                       row.at_most});
   }
   return derived;
 }
