@@ -53,6 +53,7 @@
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
 #include "bibop/benchmarks/observe.h"
+#include "bibop/benchmarks/persistent_contests.h"
 #include "bibop/benchmarks/race.h"
 #include "bibop/gc.h"
 
@@ -303,6 +304,9 @@ absl::StatusOr<std::vector<Contest>> Contests() {
          .contestants = {{.name = "bibop", .run = RunOf(row.bibop)},
                          {.name = row.reference, .run = RunOf(row.raw)}}});
   }
+  for (Contest& contest : PersistentContests(operations / kBatch * kBatch)) {
+    contests.push_back(std::move(contest));
+  }
   return contests;
 }
 
@@ -313,6 +317,9 @@ std::vector<Derived> Derive(Medians median) {
                        median(row.name, "bibop", kFigure) /
                            median(row.name, row.reference, kFigure),
                        row.at_most});
+  }
+  for (Derived& persistents : DerivePersistents(median)) {
+    derived.push_back(std::move(persistents));
   }
   return derived;
 }
