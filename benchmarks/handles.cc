@@ -8,7 +8,8 @@
 // not in it. Operations come in batches of a thousand. A batch is a function
 // that the compiler sees alone: the mutator behind its reference may be any, as
 // in the functions of a program, and after each operation somebody else may
-// have looked at, and changed, what is in memory.
+// have looked at, and changed, what is in memory. Each is there at four places,
+// in turn; layouts.h says why.
 //
 //   scope        a HandleScope that is opened, a handle of a Member that is
 //                created in it, the scope is closed
@@ -52,6 +53,7 @@
 #include "absl/time/time.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/layouts.h"
 #include "bibop/benchmarks/observe.h"
 #include "bibop/benchmarks/persistent_contests.h"
 #include "bibop/benchmarks/race.h"
@@ -82,61 +84,78 @@ using RawNode = NodeOf<Raw>;
 
 // ---- with Bibop ----
 
-ABSL_ATTRIBUTE_NOINLINE void BibopScopes(Mutator& mutator, Handle<Node> node) {
-  for (int i = 0; i < kBatch; ++i) {
-    {
-      HandleScope scope(mutator);
+struct BibopScopes {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Mutator& mutator,
+                                               Handle<Node> node) const {
+    for (int i = 0; i < kBatch; ++i) {
+      {
+        HandleScope scope(mutator);
+        Observe(scope.Local(node->next).ToHandleChecked().get());
+      }
+      Observe(node.get());
+    }
+  }
+};
+
+struct BibopHandles {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Mutator& mutator,
+                                               Handle<Node> node) const {
+    HandleScope scope(mutator);
+    for (int i = 0; i < kBatch; ++i) {
       Observe(scope.Local(node->next).ToHandleChecked().get());
     }
-    Observe(node.get());
   }
-}
+};
 
-ABSL_ATTRIBUTE_NOINLINE void BibopHandles(Mutator& mutator, Handle<Node> node) {
-  HandleScope scope(mutator);
-  for (int i = 0; i < kBatch; ++i) {
-    Observe(scope.Local(node->next).ToHandleChecked().get());
+struct BibopEscapes {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Mutator& mutator,
+                                               Handle<Node> node) const {
+    const HandleScope around(mutator);
+    for (int i = 0; i < kBatch; ++i) {
+      const Handle<Node> escaped = [&] {
+        EscapableHandleScope scope(mutator);
+        const Handle<Node> inner = scope.Local(node->next).ToHandleChecked();
+        Observe(inner.get());
+        return scope.Escape(inner);
+      }();
+      Observe(escaped.get());
+    }
   }
-}
+};
 
-ABSL_ATTRIBUTE_NOINLINE void BibopEscapes(Mutator& mutator, Handle<Node> node) {
-  const HandleScope around(mutator);
-  for (int i = 0; i < kBatch; ++i) {
-    const Handle<Node> escaped = [&] {
-      EscapableHandleScope scope(mutator);
-      const Handle<Node> inner = scope.Local(node->next).ToHandleChecked();
-      Observe(inner.get());
-      return scope.Escape(inner);
-    }();
-    Observe(escaped.get());
+struct BibopWalk {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Mutator& mutator,
+                                               Handle<Node> node) const {
+    HandleScope scope(mutator);
+    for (MutableHandle<Node> at = scope.Mutable(node); at; at = at->next) {
+      Observe(at.get());
+    }
   }
-}
+};
 
-ABSL_ATTRIBUTE_NOINLINE void BibopWalk(Mutator& mutator, Handle<Node> node) {
-  HandleScope scope(mutator);
-  for (MutableHandle<Node> at = scope.Mutable(node); at; at = at->next) {
-    Observe(at.get());
+struct BibopDereferences {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Mutator& /*mutator*/,
+                                               Handle<Node> node) const {
+    for (int i = 0; i < kBatch; ++i) {
+      ++node->value;
+      Observe(node->next->next.get());
+    }
   }
-}
+};
 
-ABSL_ATTRIBUTE_NOINLINE void BibopDereferences(Mutator& /*mutator*/,
-                                               Handle<Node> node) {
-  for (int i = 0; i < kBatch; ++i) {
-    ++node->value;
-    Observe(node->next->next.get());
+struct BibopSeals {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Mutator& mutator,
+                                               Handle<Node> node) const {
+    for (int i = 0; i < kBatch; ++i) {
+      const SealedHandleScope sealed(mutator);
+      ++node->value;
+      Observe(node->next->next.get());
+    }
   }
-}
-
-ABSL_ATTRIBUTE_NOINLINE void BibopSeals(Mutator& mutator, Handle<Node> node) {
-  for (int i = 0; i < kBatch; ++i) {
-    const SealedHandleScope sealed(mutator);
-    ++node->value;
-    Observe(node->next->next.get());
-  }
-}
+};
 
 // A run of batches, with the first of kBatch nodes.
-template <void (*kBatchFunction)(Mutator&, Handle<Node>)>
+template <class Batch>
 void RaceBibop(Race& race) {
   const auto heap = Heap::Create({}).value();
   MutatorScope mutator(*heap);
@@ -149,9 +168,9 @@ void RaceBibop(Race& race) {
     last->next = node;
     last = node;
   }
+  Layouts<Batch, Mutator&, Handle<Node>> batch;
   race.Run([&] {
-    race.Repeat([&] { kBatchFunction(mutator, first); },
-                [](auto wait) { wait(); });
+    race.Repeat([&] { batch(mutator, first); }, [](auto wait) { wait(); });
   });
 }
 
@@ -187,65 +206,79 @@ class Slots {
   const void** const limit_;
 };
 
-ABSL_ATTRIBUTE_NOINLINE void SlotScopes(Slots& slots, RawNode* node) {
-  for (int i = 0; i < kBatch; ++i) {
-    const void** const mark = slots.next();
-    RawNode* const pointer = node->next;
-    slots.Push(pointer);
-    Observe(pointer);
-    slots.Reset(mark);
-    Observe(node);
+struct SlotScopes {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Slots& slots,
+                                               RawNode* node) const {
+    for (int i = 0; i < kBatch; ++i) {
+      const void** const mark = slots.next();
+      RawNode* const pointer = node->next;
+      slots.Push(pointer);
+      Observe(pointer);
+      slots.Reset(mark);
+      Observe(node);
+    }
   }
-}
+};
 
-ABSL_ATTRIBUTE_NOINLINE void SlotHandles(Slots& slots, RawNode* node) {
-  const void** const mark = slots.next();
-  for (int i = 0; i < kBatch; ++i) {
-    RawNode* const pointer = node->next;
-    slots.Push(pointer);
-    Observe(pointer);
-  }
-  slots.Reset(mark);
-}
-
-ABSL_ATTRIBUTE_NOINLINE void SlotEscapes(Slots& slots, RawNode* node) {
-  const void** const around = slots.next();
-  for (int i = 0; i < kBatch; ++i) {
-    const void** const escaped = slots.Push(nullptr);
+struct SlotHandles {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Slots& slots,
+                                               RawNode* node) const {
     const void** const mark = slots.next();
-    RawNode* const pointer = node->next;
-    slots.Push(pointer);
-    Observe(pointer);
-    *escaped = pointer;
+    for (int i = 0; i < kBatch; ++i) {
+      RawNode* const pointer = node->next;
+      slots.Push(pointer);
+      Observe(pointer);
+    }
     slots.Reset(mark);
-    Observe(pointer);
   }
-  slots.Reset(around);
-}
+};
+
+struct SlotEscapes {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Slots& slots,
+                                               RawNode* node) const {
+    const void** const around = slots.next();
+    for (int i = 0; i < kBatch; ++i) {
+      const void** const escaped = slots.Push(nullptr);
+      const void** const mark = slots.next();
+      RawNode* const pointer = node->next;
+      slots.Push(pointer);
+      Observe(pointer);
+      *escaped = pointer;
+      slots.Reset(mark);
+      Observe(pointer);
+    }
+    slots.Reset(around);
+  }
+};
 
 // ---- with pointers ----
 
-ABSL_ATTRIBUTE_NOINLINE void PointerWalk(Slots& /*slots*/, RawNode* node) {
-  for (RawNode* at = node; at != nullptr; at = at->next) Observe(at);
-}
+struct PointerWalk {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Slots& /*slots*/,
+                                               RawNode* node) const {
+    for (RawNode* at = node; at != nullptr; at = at->next) Observe(at);
+  }
+};
 
 // The work of `sealed`, too.
-ABSL_ATTRIBUTE_NOINLINE void PointerDereferences(Slots& /*slots*/,
-                                                 RawNode* node) {
-  for (int i = 0; i < kBatch; ++i) {
-    ++node->value;
-    Observe(node->next->next);
+struct PointerDereferences {
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void operator()(Slots& /*slots*/,
+                                               RawNode* node) const {
+    for (int i = 0; i < kBatch; ++i) {
+      ++node->value;
+      Observe(node->next->next);
+    }
   }
-}
+};
 
-template <void (*kBatchFunction)(Slots&, RawNode*)>
+template <class Batch>
 void RaceRaw(Race& race) {
   std::vector<RawNode> nodes(kBatch);
   for (int i = 1; i < kBatch; ++i) nodes[i - 1].next = &nodes[i];
   Slots slots(kBatch + 1);
+  Layouts<Batch, Slots&, RawNode*> batch;
   race.Run([&] {
-    race.Repeat([&] { kBatchFunction(slots, nodes.data()); },
-                [](auto wait) { wait(); });
+    race.Repeat([&] { batch(slots, nodes.data()); }, [](auto wait) { wait(); });
   });
 }
 
@@ -271,21 +304,18 @@ struct Row {
   std::optional<double> at_most;
 };
 
+// For what is the same code; more than that is noise.
+constexpr double kSame = 1.05;
+
 const Row kRows[] = {
     {"scope", RaceBibop<BibopScopes>, "slot", RaceRaw<SlotScopes>, 1.2},
     {"handle", RaceBibop<BibopHandles>, "slot", RaceRaw<SlotHandles>, 1.1},
     {"escape", RaceBibop<BibopEscapes>, "slot", RaceRaw<SlotEscapes>, 1.3},
     {"mutable", RaceBibop<BibopWalk>, "pointer", RaceRaw<PointerWalk>, {}},
-    {"dereference",
-     RaceBibop<BibopDereferences>,
-     "pointer",
-     RaceRaw<PointerDereferences>,
-     {}},
-    {"sealed",
-     RaceBibop<BibopSeals>,
-     "pointer",
-     RaceRaw<PointerDereferences>,
-     {}},
+    {"dereference", RaceBibop<BibopDereferences>, "pointer",
+     RaceRaw<PointerDereferences>, kSame},
+    {"sealed", RaceBibop<BibopSeals>, "pointer", RaceRaw<PointerDereferences>,
+     kSame},
 };
 
 absl::StatusOr<std::vector<Contest>> Contests() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/layouts.h"
 #include "bibop/benchmarks/observe.h"
 #include "bibop/benchmarks/race.h"
 #include "bibop/gc.h"
@@ -126,30 +128,41 @@ struct WithSharedPtr {
 template <class With>
 using Keepers = std::vector<typename With::Keeper>;
 
-template <class With>
-ABSL_ATTRIBUTE_NOINLINE void OneByOne(With with) {
-  for (int i = 0; i < kBatch; ++i) {
-    const typename With::Keeper keeper = with.Make();
-    Observe(keeper.get());
+struct OneByOne {
+  template <class With>
+  void operator()(With with) const {
+    for (int i = 0; i < kBatch; ++i) {
+      const typename With::Keeper keeper = with.Make();
+      Observe(keeper.get());
+    }
   }
-}
+};
+
+struct MakeAll {
+  template <class With>
+  void operator()(With with, Keepers<With>& keepers) const {
+    for (typename With::Keeper& keeper : keepers) {
+      keeper = with.Make();
+      Observe(keeper.get());
+    }
+  }
+};
 
 template <class With>
-ABSL_ATTRIBUTE_NOINLINE void MakeAll(With with, Keepers<With>& keepers) {
-  for (typename With::Keeper& keeper : keepers) {
-    keeper = with.Make();
-    Observe(keeper.get());
+struct DropAll {
+  void operator()(Keepers<With>& keepers, const std::vector<int>& order) const {
+    for (const int i : order) {
+      With::Drop(keepers[i]);
+      Observe(&keepers[i]);
+    }
   }
-}
+};
 
 template <class With>
-ABSL_ATTRIBUTE_NOINLINE void DropAll(Keepers<With>& keepers,
-                                     const std::vector<int>& order) {
-  for (const int i : order) {
-    With::Drop(keepers[i]);
-    Observe(&keepers[i]);
-  }
-}
+using LaidOutMakeAll = Layouts<MakeAll, With, Keepers<With>&>;
+template <class With>
+using LaidOutDropAll =
+    Layouts<DropAll<With>, Keepers<With>&, const std::vector<int>&>;
 
 // Each of a batch once, not in the order in which they were made.
 std::vector<int> AnotherOrder() {
@@ -161,17 +174,20 @@ std::vector<int> AnotherOrder() {
 
 // ---- on one thread ----
 
-constexpr auto kOneByOne = [](auto with, Race& race) {
-  race.Repeat([with] { OneByOne(with); }, [](auto wait) { wait(); });
+constexpr auto kOneByOne = []<class With>(With with, Race& race) {
+  Layouts<OneByOne, With> one_by_one;
+  race.Repeat([&] { one_by_one(with); }, [](auto wait) { wait(); });
 };
 
 constexpr auto kThousand = []<class With>(With with, Race& race) {
   Keepers<With> keepers(kBatch);
   const std::vector<int> order = AnotherOrder();
+  LaidOutMakeAll<With> make_all;
+  LaidOutDropAll<With> drop_all;
   race.Repeat(
       [&] {
-        MakeAll(with, keepers);
-        DropAll<With>(keepers, order);
+        make_all(with, keepers);
+        drop_all(keepers, order);
       },
       [](auto wait) { wait(); });
 };
@@ -245,17 +261,19 @@ class Relay {
         keepers_{Keepers<With>(kBatch), Keepers<With>(kBatch)} {}
 
   void Make(With with, auto wait) {
+    LaidOutMakeAll<With> make_all;
     for (int64_t i = 0; i < rounds_; ++i) {
-      makes_.Time([&] { MakeAll(with, keepers_[i % 2]); });
+      makes_.Time([&] { make_all(with, keepers_[i % 2]); });
       wait([this] { handover_.arrive_and_wait(); });
     }
   }
 
   void Drop(auto wait) {
     const std::vector<int> order = AnotherOrder();
+    LaidOutDropAll<With> drop_all;
     for (int64_t i = 0; i < rounds_; ++i) {
       wait([this] { handover_.arrive_and_wait(); });
-      drops_.Time([&] { DropAll<With>(keepers_[i % 2], order); });
+      drops_.Time([&] { drop_all(keepers_[i % 2], order); });
     }
   }
 
@@ -353,15 +371,19 @@ std::vector<Contest> PersistentContests(int64_t operations) {
 
 std::vector<Derived> DerivePersistents(Medians median) {
   std::vector<Derived> derived;
-  for (const char* contest : {"persistent", "persistent_thousand"}) {
-    for (const auto& [other, at_most] :
-         {std::pair{"pool", 2.0}, {"glibc", 0.25}, {"tcmalloc", 0.25}}) {
-      derived.push_back(
-          {absl::StrCat(contest, " bibop/", other),
-           median(contest, "bibop", kFigure) / median(contest, other, kFigure),
-           at_most});
-    }
-  }
+  const auto derive = [&](const char* contest, const char* other,
+                          std::optional<double> at_most) {
+    derived.push_back(
+        {absl::StrCat(contest, " bibop/", other),
+         median(contest, "bibop", kFigure) / median(contest, other, kFigure),
+         at_most});
+  };
+  derive("persistent", "pool", 2);
+  derive("persistent", "glibc", 0.25);
+  derive("persistent", "tcmalloc", 0.25);
+  derive("persistent_thousand", "pool", 2);
+  derive("persistent_thousand", "glibc", std::nullopt);
+  derive("persistent_thousand", "tcmalloc", std::nullopt);
   for (const char* contestant : {"attached", "unattached"}) {
     derived.push_back({absl::StrCat("persistent_elsewhere ns ", contestant),
                        median("persistent_elsewhere", contestant, kFigure),
