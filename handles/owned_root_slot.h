@@ -42,14 +42,8 @@ class OwnedRootSlot {
   // Takes a slot for `object`; none if that is null.
   template <class T>
   OwnedRootSlot(MutatorBase& mutator, T* object,
-                [[maybe_unused]] const std::source_location& place) {
-    LocalRootSlots& slots = mutator.root_slots();
-    if constexpr (kCheckedHandles) slots.CheckMayTake();
-    if (object == nullptr) return;
-    slot_ = slots.Take(reinterpret_cast<uintptr_t>(object) | kTag);
-    if constexpr (kCheckedHandles) {
-      LocalRootSlots::SetOrigin(*slot_, {TypeName<T>(), place});
-    }
+                const std::source_location& place)
+      : slot_(Take(mutator.root_slots(), object, place)) {
     CheckPlace();
   }
 
@@ -118,6 +112,18 @@ class OwnedRootSlot {
 
  private:
   static constexpr uintptr_t kTag = kind == RootKind::kWeak ? kWeakRootSlot : 0;
+
+  template <class T>
+  static RootSlot* Take(LocalRootSlots& slots, T* object,
+                        [[maybe_unused]] const std::source_location& place) {
+    if constexpr (kCheckedHandles) slots.CheckMayTake();
+    if (object == nullptr) return nullptr;
+    RootSlot& slot = slots.Take(reinterpret_cast<uintptr_t>(object) | kTag);
+    if constexpr (kCheckedHandles) {
+      LocalRootSlots::SetOrigin(slot, {TypeName<T>(), place});
+    }
+    return &slot;
+  }
 
   void CheckReadable(const void* object) const {
     ABSL_CHECK(object == nullptr || RootSlotPool::IsReadableHere(*slot_))

@@ -44,8 +44,9 @@ std::string DescribeRemainingRoots(absl::Span<const RemainingRoot> roots) {
                   " to nothing from now on:");
 
   std::vector<std::pair<Group, size_t>> lines(groups.begin(), groups.end());
-  std::ranges::stable_sort(
-      lines, [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::ranges::sort(lines, [](const auto& a, const auto& b) {
+    return std::tie(b.second, a.first) < std::tie(a.second, b.first);
+  });
   const size_t shown = std::min(lines.size(), kMostLines);
   size_t rest = roots.size();
   for (size_t i = 0; i < shown; ++i) {

@@ -1,5 +1,6 @@
 #include "bibop/handles/root_slots.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "bibop/base/build_config.h"
 #include "bibop/handles/root_origin.h"
 #include "bibop/handles/root_visitor.h"
@@ -16,8 +18,29 @@
 namespace bibop {
 
 namespace internal {
-constinit thread_local LocalRootSlots* thread_root_slots = nullptr;
+
+constinit thread_local ThreadRootSlots thread_root_slots = {nullptr, nullptr};
+
 }  // namespace internal
+
+namespace {
+
+// The links of lists of free slots.
+void Link(RootSlot& slot, RootSlot* next) {
+  slot.store(reinterpret_cast<uintptr_t>(next) | kFreeRootSlot,
+             std::memory_order_relaxed);
+}
+RootSlot* NextOf(const RootSlot& slot) {
+  return reinterpret_cast<RootSlot*>(slot.load(std::memory_order_relaxed) &
+                                     ~kFreeRootSlot);
+}
+int64_t LengthOf(const RootSlot* first) {
+  int64_t length = 0;
+  for (; first != nullptr; first = NextOf(*first)) ++length;
+  return length;
+}
+
+}  // namespace
 
 RootSlotPool::~RootSlotPool() {
   Block* block = blocks_.load(std::memory_order_relaxed);
@@ -28,45 +51,43 @@ RootSlotPool::~RootSlotPool() {
   }
 }
 
-RootSlotPool::FreeList RootSlotPool::Acquire() {
+size_t RootSlotPool::Acquire(absl::Span<RootSlot*> free) {
   const absl::MutexLock lock(mutex_);
+  size_t count = 0;
+  const auto add = [&count, free](RootSlot& slot) {
+    slot.store(kCachedRootSlot, std::memory_order_relaxed);
+    free[count++] = &slot;
+  };
   if (returned_ == nullptr) {
     returned_ = shared_.exchange(nullptr, std::memory_order_acquire);
   }
   if (returned_ == nullptr) {
-    Block* block =
+    auto* block =
         new Block{this, blocks_.load(std::memory_order_relaxed), {}, {}};
-    for (size_t i = 0; i + 1 < Block::kSlots; ++i) {
-      LocalRootSlots::Link(block->slots[i], &block->slots[i + 1]);
-    }
-    LocalRootSlots::Link(block->slots.back(), nullptr);
+    for (RootSlot& slot : block->slots) add(slot);
     capacity_ += Block::kSlots;
     blocks_.store(block, std::memory_order_release);
-    return {&block->slots.front(), &block->slots.back(), Block::kSlots};
   }
-  // The walk also counts what other threads pushed.
-  FreeList list = {returned_, returned_, 1};
-  RootSlot* next = LocalRootSlots::NextOf(*list.last);
-  while (next != nullptr && list.count < LocalRootSlots::kBatch) {
-    list.last = next;
-    ++list.count;
-    next = LocalRootSlots::NextOf(*next);
+  while (returned_ != nullptr && count < free.size()) {
+    RootSlot& slot = *returned_;
+    returned_ = NextOf(slot);
+    add(slot);
   }
-  LocalRootSlots::Link(*list.last, nullptr);
-  returned_ = next;
-  return list;
+  return count;
 }
 
-void RootSlotPool::Push(FreeList list) {
+void RootSlotPool::Push(absl::Span<RootSlot* const> free) {
+  for (size_t i = 0; i + 1 < free.size(); ++i) Link(*free[i], free[i + 1]);
   RootSlot* head = shared_.load(std::memory_order_relaxed);
   do {
     if (head == Abandoned()) {
-      AddRemaining(-static_cast<int64_t>(list.count));
+      AddRemaining(-static_cast<int64_t>(free.size()));
       return;
     }
-    LocalRootSlots::Link(*list.last, head);
-  } while (!shared_.compare_exchange_weak(
-      head, list.first, std::memory_order_release, std::memory_order_relaxed));
+    Link(*free.back(), head);
+  } while (!shared_.compare_exchange_weak(head, free.front(),
+                                          std::memory_order_release,
+                                          std::memory_order_relaxed));
 }
 
 void RootSlotPool::ReleaseElsewhere(RootSlot& slot) {
@@ -74,12 +95,13 @@ void RootSlotPool::ReleaseElsewhere(RootSlot& slot) {
   if (local != nullptr) {
     local->Put(slot);
   } else {
-    Push({&slot, &slot, 1});
+    RootSlot* const free = &slot;
+    Push({&free, 1});
   }
 }
 
 template <class F>
-void RootSlotPool::ForEachSlot(F visit) const {
+void RootSlotPool::ForEachSlotInUse(F visit) const {
   for (Block* block = blocks_.load(std::memory_order_acquire); block != nullptr;
        block = block->next) {
     for (RootSlot& slot : block->slots) {
@@ -90,17 +112,17 @@ void RootSlotPool::ForEachSlot(F visit) const {
 }
 
 void RootSlotPool::VisitStrong(RootVisitor& visitor) const {
-  ForEachSlot([&visitor](RootSlot&, uintptr_t word) {
-    if ((word & kWeakRootSlot) != 0) return;
-    visitor.VisitRoot(RootAddress(word));
+  ForEachSlotInUse([&visitor](RootSlot&, uintptr_t word) {
+    if ((word & kWeakRootSlot) == 0) visitor.VisitRoot(RootAddress(word));
   });
 }
 
 void RootSlotPool::ClearWeak(
     absl::FunctionRef<bool(const void* object)> is_alive) {
-  ForEachSlot([is_alive](RootSlot& slot, uintptr_t word) {
-    // It fails where another thread releases the slot or converts its address.
-    while ((word & kFreeRootSlot) == 0 && (word & kWeakRootSlot) != 0 &&
+  ForEachSlotInUse([is_alive](RootSlot& slot, uintptr_t word) {
+    // Again where another thread converted the address, until the slot is
+    // cleared or another thread has released it.
+    while ((word & (kFreeRootSlot | kWeakRootSlot)) == kWeakRootSlot &&
            RootAddress(word) != nullptr && !is_alive(RootAddress(word)) &&
            !slot.compare_exchange_weak(word, kWeakRootSlot,
                                        std::memory_order_relaxed)) {
@@ -120,20 +142,15 @@ size_t RootSlotPool::capacity() const {
 }
 
 void RootSlotPool::Abandon() {
-  // Before the exchange: what is released after that does not look free.
+  // First, for what is released after the exchange does not become free.
   if constexpr (kCheckedHandles) ReportRemaining();
-  const auto length = [](const RootSlot* slot) {
-    int64_t count = 0;
-    for (; slot != nullptr; slot = LocalRootSlots::NextOf(*slot)) ++count;
-    return count;
-  };
   int64_t in_use = 0;
   {
     const absl::MutexLock lock(mutex_);
-    in_use = static_cast<int64_t>(capacity_) - length(returned_) -
-             length(shared_.exchange(Abandoned(), std::memory_order_acquire));
+    in_use = static_cast<int64_t>(capacity_) - LengthOf(returned_) -
+             LengthOf(shared_.exchange(Abandoned(), std::memory_order_acquire));
   }
-  ForEachSlot([](RootSlot& slot, uintptr_t word) {
+  ForEachSlotInUse([](RootSlot& slot, uintptr_t word) {
     while ((word & kFreeRootSlot) == 0 && RootAddress(word) != nullptr &&
            !slot.compare_exchange_weak(word, word & kWeakRootSlot,
                                        std::memory_order_relaxed)) {
@@ -144,7 +161,7 @@ void RootSlotPool::Abandon() {
 
 void RootSlotPool::ReportRemaining() const {
   std::vector<RemainingRoot> remaining;
-  ForEachSlot([&remaining](RootSlot& slot, uintptr_t word) {
+  ForEachSlotInUse([&remaining](RootSlot& slot, uintptr_t word) {
     const Block& block = Block::Of(slot);
     remaining.push_back(
         {(word & kWeakRootSlot) != 0, block.origins.Get(block.IndexOf(slot))});
@@ -159,23 +176,26 @@ void RootSlotPool::AddRemaining(int64_t slots) {
 }
 
 LocalRootSlots::LocalRootSlots(RootSlotPool& pool)
-    : pool_(pool), next_of_thread_(internal::thread_root_slots) {
-  internal::thread_root_slots = this;
+    : pool_(pool), next_of_thread_(internal::thread_root_slots.latest) {
+  internal::thread_root_slots = {&pool, this};
 }
 
 void LocalRootSlots::Retire() {
   if (retired_) return;
   retired_ = true;
   if (count_ > 0) Spill(count_);
-  LocalRootSlots** at = &internal::thread_root_slots;
+  LocalRootSlots*& latest = internal::thread_root_slots.latest;
+  LocalRootSlots** at = &latest;
   while (*at != nullptr && *at != this) at = &(*at)->next_of_thread_;
   ABSL_CHECK(*at == this)
       << "a mutator is destroyed by another thread than the one it attached";
   *at = next_of_thread_;
+  internal::thread_root_slots.pool =
+      latest == nullptr ? nullptr : &latest->pool_;
 }
 
 LocalRootSlots* LocalRootSlots::OfThisThread(const RootSlotPool& pool) {
-  LocalRootSlots* local = internal::thread_root_slots;
+  LocalRootSlots* local = internal::thread_root_slots.latest;
   while (local != nullptr && &local->pool_ != &pool) {
     local = local->next_of_thread_;
   }
@@ -184,29 +204,23 @@ LocalRootSlots* LocalRootSlots::OfThisThread(const RootSlotPool& pool) {
 
 void LocalRootSlots::CheckMayTake() const {
   ABSL_CHECK(OfThisThread(pool_) == this)
-      << "a Persistent or WeakPersistent is made on another thread than the "
-         "mutator's that it is made with: pass the mutator of this thread";
-  ABSL_CHECK(!parked_) << "a Persistent or WeakPersistent is made by a parked "
-                          "thread: end its ParkedScope first";
+      << "a Persistent or WeakPersistent is made with the mutator of another "
+         "thread: pass this thread's";
+  ABSL_CHECK(!parked_)
+      << "a Persistent or WeakPersistent is made by a parked thread: end its "
+         "ParkedScope first";
 }
 
-RootSlot* LocalRootSlots::Refill() {
+size_t LocalRootSlots::Refill() {
   CheckMayTake();
-  const RootSlotPool::FreeList list = pool_.Acquire();
-  free_ = list.first;
-  count_ = list.count;
-  return list.first;
+  return count_ = pool_.Acquire(absl::MakeSpan(free_).first(kBatch));
 }
 
-void LocalRootSlots::Spill(size_t count) {
-  RootSlotPool::FreeList list = {free_, free_, 1};
-  while (list.count < count) {
-    list.last = NextOf(*list.last);
-    ++list.count;
-  }
-  free_ = NextOf(*list.last);
+size_t LocalRootSlots::Spill(size_t count) {
+  pool_.Push(absl::MakeSpan(free_).first(count));
   count_ -= count;
-  pool_.Push(list);
+  std::copy_n(free_.begin() + count, count_, free_.begin());
+  return count_;
 }
 
 }  // namespace bibop
