@@ -1,6 +1,5 @@
-// What a scope costs and a small allocation in it. //benchmarks:handles and
-// //benchmarks:alloc compare; this is to be read with objdump, or to be timed in
-// a moment.
+// What a scope costs, and a small allocation in it: to be read with objdump, or
+// timed in a moment. The programs `handles` and `alloc` compare.
 //
 // The garbage that the allocations leave is collected as it would be in a
 // program; its cost is part of the time.
