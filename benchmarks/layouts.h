@@ -39,7 +39,7 @@ class Layouts {
   static constexpr int kLine = 64;
 
   template <int kOffset>
-  ABSL_ATTRIBUTE_NOINLINE [[gnu::aligned(kLine)]] static void Place(
+  [[gnu::aligned(kLine)]] ABSL_ATTRIBUTE_NOINLINE static void Place(
       Args... args) {
     asm volatile(
         ".rept %c0\n\t"
