@@ -20,12 +20,17 @@
 
 // IWYU pragma: begin_exports
 #include "bibop/handles/array.h"
+#include "bibop/handles/branded_handle_scope.h"
 #include "bibop/handles/escapable_handle_scope.h"
 #include "bibop/handles/handle.h"
+#include "bibop/handles/handle_cast.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/maybe_handle.h"
 #include "bibop/handles/mutable_handle.h"
+#include "bibop/handles/no_gc_scope.h"
+#include "bibop/handles/persistent.h"
 #include "bibop/handles/sealed_handle_scope.h"
+#include "bibop/handles/weak_persistent.h"
 #include "bibop/marker/marking_visitor.h"
 #include "bibop/marker/member.h"
 #include "bibop/runtime/heap.h"

@@ -25,6 +25,7 @@
 
 #include "bibop/base/attributes.h"
 #include "bibop/base/build_config.h"
+#include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/handle_tag.h"
 #include "bibop/handles/object_reference.h"  // IWYU pragma: export
 

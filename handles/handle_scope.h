@@ -28,6 +28,7 @@
 #include "bibop/base/build_config.h"
 #include "bibop/handles/array.h"
 #include "bibop/handles/capabilities.h"
+#include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/handle.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/handles/maybe_handle.h"
@@ -229,6 +230,22 @@ class ABSL_LOCKABLE HandleScope {
     return MutableHandle<typename R::element_type>(
         slot, mutator_.handles().TagOf(mark_, nullptr));
   }
+
+  // The handles of a temporary scope would be of no use.
+  template <class T, class... Args>
+  Handle<T> New(Args&&... args) && = delete;
+  template <class T, class... Args>
+  absl::StatusOr<Handle<T>> TryNew(Args&&... args) && = delete;
+  template <class T>
+  Handle<Array<T>> NewArray(size_t size) && = delete;
+  template <class T>
+  absl::StatusOr<Handle<Array<T>>> TryNewArray(size_t size) && = delete;
+  template <ObjectReference R>
+  MaybeHandle<typename R::element_type> Local(const R& source) && = delete;
+  template <class T>
+  MutableHandle<T> Mutable() && = delete;
+  template <ObjectReference R>
+  MutableHandle<typename R::element_type> Mutable(const R& source) && = delete;
 
  protected:
   // What a handle knows of its slot in the scope around this one.

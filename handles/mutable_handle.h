@@ -14,6 +14,7 @@
 
 #include "absl/log/absl_check.h"
 #include "bibop/base/attributes.h"
+#include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_tag.h"
 #include "bibop/handles/local_handles.h"

@@ -1,4 +1,5 @@
-// The part of a mutator that handles need: its slots and its allocator. The
+// The part of a mutator that handles need: its slots, its allocator, and its
+// cache of slots for roots outside the stack. The
 // mutator itself, which knows about collections, is in runtime/.
 
 #ifndef BIBOP_HANDLES_MUTATOR_BASE_H_
@@ -11,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/local_handles.h"
+#include "bibop/handles/root_slots.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/type_info.h"
 
@@ -26,6 +28,8 @@ class MutatorBase {
   const LocalHandles& handles() const { return handles_; }
   // This mutator's regions.
   LocalAllocator& allocator() { return allocator_; }
+  // The free slots that this mutator makes Persistents of.
+  LocalRootSlots& root_slots() { return root_slots_; }
 
   // Returns a cell for an object of `type` that takes `size` bytes, `type.size`
   // or more, uninitialized, after whatever it takes: sweeping, more memory, a
@@ -50,8 +54,8 @@ class MutatorBase {
   [[noreturn]] virtual void OutOfMemory(const absl::Status& status) = 0;
 
  protected:
-  explicit MutatorBase(LocalAllocator allocator)
-      : allocator_(std::move(allocator)) {}
+  MutatorBase(LocalAllocator allocator, RootSlotPool& roots)
+      : allocator_(std::move(allocator)), root_slots_(roots) {}
   ~MutatorBase() = default;
 
  private:
@@ -59,6 +63,7 @@ class MutatorBase {
   LocalHandles handles_;
   // How many such stretches are open.
   int no_gc_ = 0;
+  LocalRootSlots root_slots_;
 };
 
 }  // namespace bibop

@@ -17,6 +17,7 @@
 #include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "bibop/handles/capabilities.h"
+#include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/mutator_base.h"
 
 namespace bibop {

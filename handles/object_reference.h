@@ -1,6 +1,6 @@
-// What Handle, MutableHandle and Member have in common: each refers to a
-// garbage-collected object, and each can be stored into, and compared with, the
-// others.
+// What Handle, MutableHandle, Member and Persistent have in common: each refers
+// to a garbage-collected object, and each can be stored into, and compared
+// with, the others.
 
 #ifndef BIBOP_HANDLES_OBJECT_REFERENCE_H_
 #define BIBOP_HANDLES_OBJECT_REFERENCE_H_

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/handles/root_slots.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/local_allocator.h"
@@ -21,10 +22,18 @@
 
 namespace bibop {
 
-class TestMutator final : public MutatorBase {
+// The pool of a TestMutator that shares none with others; outlives its base.
+struct TestRootSlots {
+  RootSlotPool::Owner own_roots;
+};
+
+class TestMutator final : private TestRootSlots, public MutatorBase {
  public:
   explicit TestMutator(ObjectHeap& heap)
-      : MutatorBase(LocalAllocator::Create(heap).value()) {}
+      : TestRootSlots{RootSlotPool::Create()},
+        MutatorBase(LocalAllocator::Create(heap).value(), *own_roots) {}
+  TestMutator(ObjectHeap& heap, RootSlotPool& roots)
+      : MutatorBase(LocalAllocator::Create(heap).value(), roots) {}
   ~TestMutator() = default;
 
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
@@ -44,6 +53,7 @@ class RootCollector final : public RootVisitor {
     handles.VisitRootsInConstruction(*this);
     handles.VisitRoots(*this);
   }
+  explicit RootCollector(const RootSlotPool& pool) { pool.VisitStrong(*this); }
 
   void VisitRoot(const void* object) override { roots.insert(object); }
   void VisitRootInConstruction(const void* object) override {

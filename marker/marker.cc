@@ -66,6 +66,11 @@ void Marker::VisitRootInConstruction(const void* object) {
   }
 }
 
+bool Marker::IsMarked(const void* object) const {
+  CheckInThisHeap(object);
+  return *Prefetch(object).mark == epoch_;
+}
+
 void Marker::Drain() {
   // Long enough for memory to answer, short enough to stay in the cache.
   constexpr size_t kQueueSize = 32;

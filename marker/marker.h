@@ -60,13 +60,20 @@ class Marker final : public RootVisitor {
   // Marks everything that the objects found so far refer to.
   void Drain();
 
+  // Whether the object that `object` points at or into was marked.
+  //
+  // REQUIRES: it was alive when this mark began; Drain was called.
+  //
+  // Aborts if it is in another heap.
+  bool IsMarked(const void* object) const;
+
   // What was marked.
   MarkCounts counts() const { return counts_; }
 
  private:
   void CheckInThisHeap(const void* object) const {
     ABSL_CHECK(heap_.Contains(object))
-        << "a handle or a Member refers to " << object
+        << "a root or a Member refers to " << object
         << ", which is not in its heap: objects of one heap may not refer to "
            "objects of another, or to objects that no heap made";
   }

@@ -7,6 +7,7 @@
 #include "absl/log/absl_check.h"
 #include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/runtime/heap_stats.h"
@@ -51,12 +52,16 @@ void CollectionCycle::MarkRoots(const std::vector<MutatorBase*>& mutators,
   for (const MutatorBase* mutator : mutators) {
     mutator->handles().VisitRoots(marker);
   }
+  roots_.VisitStrong(marker);
 }
 
-// Afterwards an object is marked if and only if it is reachable.
+// Afterwards an object is marked if and only if it is reachable, and no weak
+// root refers to one that is not.
 void CollectionCycle::FinishMark(Marker& marker) {
   Advance(Phase::kMarking, Phase::kMarkFinish);
   marker.Drain();
+  roots_.ClearWeak(
+      [&marker](const void* object) { return marker.IsMarked(object); });
 }
 
 // Afterwards every block waits to be swept.

@@ -22,6 +22,7 @@
 
 #include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/runtime/heap_stats.h"
@@ -30,8 +31,9 @@ namespace bibop {
 
 class CollectionCycle {
  public:
-  // `objects` must outlive this.
-  explicit CollectionCycle(ObjectHeap& objects) : objects_(objects) {}
+  // Both must outlive this.
+  CollectionCycle(ObjectHeap& objects, RootSlotPool& roots)
+      : objects_(objects), roots_(roots) {}
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
 
@@ -40,7 +42,8 @@ class CollectionCycle {
   void FinishSweep();
 
   // Collects: whatever is not reachable from the roots of `mutators`, which are
-  // all there are, is dead afterwards. Leaves `pause` to the caller.
+  // all there are, and from strong root slots is dead afterwards, and no weak
+  // root slot refers to it. Leaves `pause` to the caller.
   //
   // REQUIRES: they are stopped; FinishSweep was called.
   CycleStats Run(const std::vector<MutatorBase*>& mutators, CycleCause cause);
@@ -58,6 +61,7 @@ class CollectionCycle {
   void Advance(Phase from, Phase to);
 
   ObjectHeap& objects_;
+  RootSlotPool& roots_;
   // As after a collection of the empty heap.
   Phase phase_ = Phase::kSweeping;
   int64_t cycles_ = 0;

@@ -42,7 +42,7 @@ Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
            std::unique_ptr<MemoryKeeper> keeper)
     : options_(std::move(options)),
       objects_(std::move(objects)),
-      cycle_(*objects_),
+      cycle_(*objects_, *roots_),
       keeper_(std::move(keeper)) {
   SetBudget(0, 1);
 }

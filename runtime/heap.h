@@ -28,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "bibop/handles/capabilities.h"
+#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
@@ -50,7 +51,8 @@ class Heap {
   Heap& operator=(const Heap&) = delete;
 
   // Destroys every object: each destructor that has not run yet runs now.
-  // Aborts if a thread is attached.
+  // Persistents and WeakPersistents that are left become empty; checked builds
+  // say which there are. Aborts if a thread is attached.
   ~Heap();
 
   // Attaches the calling thread until the mutator is destroyed, which has to
@@ -60,7 +62,7 @@ class Heap {
   // usual way.
   absl::StatusOr<std::unique_ptr<Mutator>> Attach();
 
-  // Collects: every object that no handle reaches is dead afterwards.
+  // Collects: every object that no root reaches is dead afterwards.
   // Destructors of dead objects run later: on a background thread, as memory is
   // needed, or when the next collection begins. Any thread may call it,
   // attached or not; an attached one is at a safepoint. Aborts if called during
@@ -106,6 +108,8 @@ class Heap {
   // What cycles add up to; the rest of the figures is elsewhere.
   HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
   const std::unique_ptr<ObjectHeap> objects_;
+  // Abandoned before the objects' memory goes.
+  const RootSlotPool::Owner roots_ = RootSlotPool::Create();
   // Used by the collector only.
   CollectionCycle cycle_;
   std::unique_ptr<MemoryKeeper> keeper_;

@@ -18,7 +18,7 @@
 namespace bibop {
 
 Mutator::Mutator(Heap& heap, LocalAllocator allocator)
-    : MutatorBase(std::move(allocator)),
+    : MutatorBase(std::move(allocator), *heap.roots_),
       heap_(heap),
       thread_(std::this_thread::get_id()),
       attached_(heap.safepoints_.Attach(*this)) {
@@ -32,6 +32,7 @@ Mutator::~Mutator() {
   CheckMayCollect();
   // While the heap is sure to exist.
   allocator().Retire();
+  root_slots().Retire();
   heap_.safepoints_.Detach(*this);
 }
 
@@ -75,12 +76,14 @@ void Mutator::Park() {
   heap_.safepoints_.Park();
   parked_ = true;
   handles().Park();
+  root_slots().set_parked(true);
 }
 
 void Mutator::Unpark() {
   heap_.safepoints_.Unpark();
   parked_ = false;
   handles().Unpark();
+  root_slots().set_parked(false);
 }
 
 void Mutator::OutOfMemory(const absl::Status& status) {

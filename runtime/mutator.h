@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "bibop/base/build_config.h"
 #include "bibop/handles/capabilities.h"
+#include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/type_info.h"

@@ -1,0 +1,173 @@
+// What the slots of handles take: memory that goes with the scopes.
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <new>
+
+#include "absl/base/config.h"
+#include "absl/log/absl_check.h"
+#include "bibop/handles/handle.h"
+#include "bibop/handles/handle_scope.h"
+#include "bibop/handles/local_handles.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/handles/test_mutator.h"
+#include "bibop/heap/cage.h"
+#include "bibop/heap/object_heap.h"
+#include "gtest/gtest.h"
+
+namespace {
+
+// The memory that operator new gave and that was not given back. The heap's
+// objects are not made with it; blocks of slots are.
+std::atomic<int64_t> bytes_of_new = 0;
+
+constexpr size_t kHeader = 16;
+
+}  // namespace
+
+void* operator new(size_t size) {
+  auto* memory = static_cast<std::byte*>(std::malloc(size + kHeader));
+  ABSL_CHECK(memory != nullptr);
+  *reinterpret_cast<size_t*>(memory) = size;
+  bytes_of_new.fetch_add(static_cast<int64_t>(size), std::memory_order_relaxed);
+  return memory + kHeader;
+}
+
+void* operator new(size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return operator new(size);
+}
+
+void operator delete(void* object) noexcept {
+  if (object == nullptr) return;
+  std::byte* memory = static_cast<std::byte*>(object) - kHeader;
+  bytes_of_new.fetch_sub(
+      static_cast<int64_t>(*reinterpret_cast<size_t*>(memory)),
+      std::memory_order_relaxed);
+  std::free(memory);
+}
+
+void operator delete(void* object, size_t /*size*/) noexcept {
+  operator delete(object);
+}
+
+namespace bibop {
+namespace {
+
+// What may be left of many handles: the blocks that are kept, and in checked
+// builds some bytes for scopes.
+constexpr int64_t kMostLeft =
+    LocalHandles::kMostSpares *
+        (LocalHandles::kBlockSlots * sizeof(HandleSlot) + sizeof(void*)) +
+    1024;
+
+class SlotBlocksTest : public ::testing::Test {
+ protected:
+  // A mutator without handles has one block.
+  int64_t MoreThanAtFirst() const { return bytes_of_new - at_first_; }
+
+  // Creates so many handles.
+  static void Fill(HandleScope& scope, Handle<int> object, int64_t handles) {
+    for (int64_t i = 0; i < handles; ++i) {
+      static_cast<void>(scope.Local(object));
+    }
+  }
+
+  std::unique_ptr<ObjectHeap> heap_ =
+      ObjectHeap::Create(Cage::kCapacity).value();
+  TestMutator mutator_{*heap_};
+  const int64_t at_first_ = bytes_of_new;
+};
+
+TEST_F(SlotBlocksTest, AScopeOfTenMillionHandlesGivesItsBlocksBack) {
+  constexpr int64_t kHandles = 10'000'000;
+  HandleScope outermost(mutator_);
+  const Handle<int> object = outermost.New<int>(1);
+  {
+    HandleScope scope(mutator_);
+    Fill(scope, object, kHandles);
+    EXPECT_GE(MoreThanAtFirst(), kHandles * int64_t{sizeof(HandleSlot)});
+    EXPECT_LE(MoreThanAtFirst(),
+              kHandles * int64_t{sizeof(HandleSlot)} * 102 / 100);
+    EXPECT_EQ(mutator_.handles().size(), kHandles + 1);
+  }
+  EXPECT_EQ(mutator_.handles().size(), 1u);
+  EXPECT_LE(MoreThanAtFirst(), kMostLeft);
+}
+
+TEST_F(SlotBlocksTest, AMillionScopesTakeWhatOneTakes) {
+  constexpr int kScopes = 1'000'000;
+  HandleScope outermost(mutator_);
+  const Handle<int> object = outermost.New<int>(1);
+  int64_t most = 0;
+  for (int i = 0; i < kScopes; ++i) {
+    HandleScope scope(mutator_);
+    Fill(scope, object, i % 1000 == 0 ? 1000 : 1);
+    most = std::max(most, MoreThanAtFirst());
+  }
+  EXPECT_LE(most, kMostLeft);
+}
+
+TEST_F(SlotBlocksTest, ScopesAcrossTheEndOfABlockAllocateOnce) {
+  HandleScope scope(mutator_);
+  const Handle<int> object = scope.New<int>(1);
+  Fill(scope, object, LocalHandles::kBlockSlots - 3);
+  int64_t after_first = 0;
+  for (int i = 0; i < 1000; ++i) {
+    HandleScope inner(mutator_);
+    Fill(inner, object, 10);
+    if (i == 0) after_first = MoreThanAtFirst();
+    ASSERT_EQ(MoreThanAtFirst(), after_first);
+  }
+}
+
+// Opens `depth` scopes inside of each other, each with a handle, and returns
+// the number of handles when all are open.
+size_t Nest(MutatorBase& mutator, Handle<int> object, int depth) {
+  if (depth == 0) return mutator.handles().size();
+  HandleScope scope(mutator);
+  const size_t size =
+      Nest(mutator, scope.Local(object).ToHandleChecked(), depth - 1);
+  ABSL_CHECK_EQ(*object, 1);
+  return size;
+}
+
+TEST_F(SlotBlocksTest, AMillionScopesNest) {
+  // ThreadSanitizer has a stack of its own, for 65,536 calls.
+#ifdef ABSL_HAVE_THREAD_SANITIZER
+  constexpr int kDepth = 10'000;
+#else
+  constexpr int kDepth = 1'000'000;
+#endif
+  const std::function<void()> body = [] {
+    const std::unique_ptr<ObjectHeap> heap =
+        ObjectHeap::Create(Cage::kCapacity).value();
+    TestMutator mutator{*heap};
+    HandleScope scope(mutator);
+    EXPECT_EQ(Nest(mutator, scope.New<int>(1), kDepth), size_t{kDepth} + 1);
+    EXPECT_EQ(mutator.handles().size(), 1u);
+  };
+  pthread_attr_t attributes;
+  ASSERT_EQ(pthread_attr_init(&attributes), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, size_t{4} << 30), 0);
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(
+                &thread, &attributes,
+                [](void* argument) -> void* {
+                  (*static_cast<const std::function<void()>*>(argument))();
+                  return nullptr;
+                },
+                const_cast<std::function<void()>*>(&body)),
+            0);
+  ASSERT_EQ(pthread_join(thread, nullptr), 0);
+  pthread_attr_destroy(&attributes);
+}
+
+}  // namespace
+}  // namespace bibop
