@@ -1,23 +1,23 @@
-"""clang_tidy_test: passes if clang-tidy finds a misuse, and only that.
+"""clang_tidy_test: passes if clang-tidy finds misuses, and only those.
 
-For a check that a project relies on, and for its options. The source is as for
+For checks that a project relies on, and for their options. The source is as for
 compile_fail_test:
 
     load("@bibop//testing:clang_tidy_test.bzl", "clang_tidy_test")
 
     clang_tidy_test(
-        name = "suspends_with_a_lock_tidy_test",
+        name = "vault_tidy_test",
         src = "vault_misuses.cc",
         config = "//:.clang-tidy",
-        finding = "persists across a suspension point .*misc-coroutine-hostile-raii",
-        macro = "SUSPENDS_WITH_A_LOCK",
+        findings = {
+            "SUSPENDS_WITH_A_LOCK": "across a suspension point .*misc-coroutine-hostile-raii",
+        },
         deps = [":vault"],
     )
 
 clang-tidy runs over the source with the options that it is compiled with, whichever compiler
-that is, without the macro, where it has to be silent, and with -D<macro>, where
-it has to find what matches, and nothing in lines that are not in a conditional that names
-the macro.
+that is: as it is, where it has to be silent, and once with each macro, where it has to find
+what matches, and nothing in lines that are not in a conditional that names the macro.
 
 It takes clang-tidy-19, clang-tidy or a later clang-tidy-NN from the PATH, or the program that
 CLANG_TIDY names. Where there is none of version 19 or later the test says so and
@@ -53,11 +53,9 @@ def _clang_tidy_test_impl(ctx):
         "#!/bin/sh\nexec " + " ".join([_quoted(word) for word in [
             ctx.file._run.short_path,
             source,
-            ctx.attr.macro,
             ctx.file.config.short_path,
-            ctx.attr.finding,
             arguments.short_path,
-        ]]) + "\n",
+        ] + [word for finding in ctx.attr.findings.items() for word in finding]]) + "\n",
         is_executable = True,
     )
     files = [arguments, ctx.file.config, ctx.file._lines, ctx.file._run]
@@ -74,7 +72,7 @@ _clang_tidy_test = rule(
     attrs = CC_COMMAND_ATTRS | {
         "config": attr.label(allow_single_file = True, mandatory = True),
         "copts": attr.string_list(),
-        "finding": attr.string(mandatory = True),
+        "findings": attr.string_dict(allow_empty = False, mandatory = True),
         "_run": attr.label(
             default = "//testing/private:clang_tidy.sh",
             allow_single_file = True,
@@ -85,25 +83,22 @@ _clang_tidy_test = rule(
     test = True,
 )
 
-def clang_tidy_test(name, src, macro, finding, config, size = "small", **kwargs):
-    """A test that clang-tidy finds a misuse.
+def clang_tidy_test(name, src, findings, config, **kwargs):
+    """A test that clang-tidy finds misuses.
 
     Args:
       name: the target's name.
       src: the source, in which clang-tidy finds nothing as it is.
-      macro: with this macro defined the source contains the misuse.
-      finding: an extended regular expression that matches a finding: the message and, in
-        brackets, the name of the check.
+      findings: for each macro with which the source contains a misuse an extended regular
+        expression that matches the finding: its message and, in brackets, the name of
+        the check.
       config: a file such as .clang-tidy; Bibop's own is @bibop//tools:bibop.clang-tidy.
-      size: as for every test, but small by default.
       **kwargs: what other tests take too, and copts, and deps, the libraries that the source uses.
     """
     _clang_tidy_test(
         name = name,
         src = src,
         config = config,
-        finding = finding,
-        macro = macro,
-        size = size,
+        findings = findings,
         **kwargs
     )

@@ -1,5 +1,5 @@
-// Handles and scopes in coroutines; misuses.bzl says what comes of it. Without a
-// macro this is right.
+// Handles and scopes in coroutines; misuses.bzl says what comes of it. Without
+// a macro this is right.
 
 #include <coroutine>
 #include <functional>
@@ -7,9 +7,7 @@
 #include <vector>
 
 #include "bibop/gc.h"
-#include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/misuses/node.h"
-#include "bibop/handles/no_gc_scope.h"
 
 namespace bibop::misuses {
 

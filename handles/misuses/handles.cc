@@ -1,11 +1,10 @@
-// How handles and other references are misused; misuses.bzl says what comes of it.
-// Without a macro this is right.
+// How handles and other references are misused; misuses.bzl says what comes of
+// it. Without a macro this is right.
 
 #include <memory>
 #include <thread>
 
 #include "bibop/gc.h"
-#include "bibop/handles/handle_cast.h"
 #include "bibop/handles/misuses/node.h"
 
 namespace bibop::misuses {

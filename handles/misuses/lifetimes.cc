@@ -1,5 +1,5 @@
-// Handles and references that outlive what keeps their objects alive; misuses.bzl
-// says who sees it. Without a macro this is right.
+// Handles and references that outlive what keeps their objects alive;
+// misuses.bzl says who sees it. Without a macro this is right.
 
 #include <optional>
 #include <vector>

@@ -1,12 +1,11 @@
-// How scopes are misused; misuses.bzl says what comes of it. Without a macro this
-// is right.
+// How scopes are misused; misuses.bzl says what comes of it. Without a macro
+// this is right.
 
 #include <memory>
 #include <utility>
 
 #include "bibop/gc.h"
 #include "bibop/handles/misuses/node.h"
-#include "bibop/handles/no_gc_scope.h"
 
 namespace bibop::misuses {
 

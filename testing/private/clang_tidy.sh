@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What clang_tidy_test does: runs clang-tidy without and with a macro.
+# What clang_tidy_test does: runs clang-tidy without and with some macros.
 #
-#   clang_tidy.sh SOURCE MACRO CONFIG FINDING ARGUMENTS
+#   clang_tidy.sh SOURCE CONFIG ARGUMENTS [MACRO FINDING]...
 #
 # ARGUMENTS is a file with the compiler's arguments, one a line. ../clang_tidy_test.bzl says
 # what the others are.
 set -euo pipefail
-source=$1 macro=$2 config=$3 finding=$4
-mapfile -t arguments <"$5"
+source=$1 config=$2
+mapfile -t arguments <"$3"
+shift 3
 oldest=19
 export LC_ALL=C
 
@@ -51,20 +52,33 @@ findings() {
 
 good=$(findings)
 if [[ $good ]]; then
-  printf '%s finds something without -D%s:\n%s\n' "$clang_tidy" "$macro" "$good"
+  printf '%s finds something in the right use:\n%s\n' "$clang_tidy" "$good"
   exit 1
 fi
-bad=$(findings "-D$macro")
-if ! grep -Eq -e "$finding" <<<"$bad"; then
-  printf '%s finds nothing that matches %s with -D%s:\n%s\n' "$clang_tidy" "$finding" "$macro" "$bad"
-  exit 1
-fi
-lines=$("$(dirname "$0")/misuse_lines.sh" "$source" "$macro")
-while IFS= read -r line; do
-  number=${line#*"$source:"}
-  if ! grep -qxF "${number%%:*}" <<<"$lines"; then
-    printf '%s finds something for a line that does not belong to the misuse %s:\n%s\n' "$clang_tidy" "$macro" "$line"
-    exit 1
+
+failures=0
+# check MACRO FINDING: whether that is found, and only in lines of the misuse.
+check() {
+  local macro=$1 finding=$2 bad lines line number
+  bad=$(findings "-D$macro")
+  if ! grep -Eq -e "$finding" <<<"$bad"; then
+    printf '%s finds nothing that matches %s with -D%s:\n%s\n' "$clang_tidy" "$finding" "$macro" "$bad"
+    failures=$((failures + 1))
+    return
   fi
-done <<<"$bad"
-printf '%s finds the misuse %s:\n%s\n' "$clang_tidy" "$macro" "$bad"
+  lines=$("$(dirname "$0")/misuse_lines.sh" "$source" "$macro")
+  while IFS= read -r line; do
+    number=${line#*"$source:"}
+    if ! grep -qxF -e "${number%%:*}" <<<"$lines"; then
+      printf '%s finds something in lines that do not belong to %s:\n%s\n' "$clang_tidy" "$macro" "$bad"
+      failures=$((failures + 1))
+      return
+    fi
+  done <<<"$bad"
+  printf '%s: %s\n' "$macro" "$bad"
+}
+while (($#)); do
+  check "$1" "$2"
+  shift 2
+done
+((failures == 0))
