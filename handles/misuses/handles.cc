@@ -44,6 +44,17 @@ bool Misuse(Handle<Node> node) { return node == nullptr; }
 void Misuse(Handle<Node> node) { Handle<Leaf> leaf = node; }
 #endif
 
+#ifdef CASTS_TO_AN_UNRELATED_CLASS
+struct Unrelated {};
+void Misuse(Handle<Node> node) { static_handle_cast<Unrelated>(node); }
+#endif
+
+#ifdef CASTS_WHAT_IS_NOT_POLYMORPHIC
+bool Misuse(Handle<Node> node) {
+  return dynamic_handle_cast<Leaf>(node).IsEmpty();
+}
+#endif
+
 #ifdef DEREFERENCES_A_MAYBE_HANDLE
 int Misuse(MaybeHandle<Node> node) { return node->value; }
 #endif

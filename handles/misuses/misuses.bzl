@@ -219,6 +219,18 @@ MISUSES = [
                 "errors": "no viable conversion|conversion from .*Handle<bibop::misuses::Node>.* to non-scalar type",
             },
             {
+                "id": "casts_to_an_unrelated_class",
+                "title": "casts a handle to an unrelated class",
+                "src": "handles.cc",
+                "errors": "no matching function for call to .static_handle_cast",
+            },
+            {
+                "id": "casts_what_is_not_polymorphic",
+                "title": "casts dynamically from a class that is not polymorphic",
+                "src": "handles.cc",
+                "errors": "no matching function for call to .dynamic_handle_cast",
+            },
+            {
                 "id": "dereferences_a_maybe_handle",
                 "title": "uses a `MaybeHandle` like a handle",
                 "src": "handles.cc",
@@ -238,7 +250,7 @@ MISUSES = [
                     "clang": "ignoring return value .*-Wunused-result",
                     "clang-22": "ignoring return value .*-Wunused-value",
                 },
-                "finding": "ignoring return value .*clang-diagnostic-unused-(result|value)",
+                "finding": "ignoring return value .*(clang-diagnostic-unused-result|clang-diagnostic-unused-value)",
             },
             {
                 "id": "asks_what_is_empty",
@@ -403,6 +415,91 @@ MISUSES = [
                 "src": "lifetimes.cc",
                 "errors": {},
                 "note": "AddressSanitizer reports a use after the object was freed",
+            },
+        ],
+    },
+    {
+        "group": "WithHandleScope",
+        "misuses": [
+            {
+                "id": "returns_a_branded_handle",
+                "title": "returns a handle from `WithHandleScope`",
+                "src": "branded.cc",
+                "errors": "a handle would leave its scope",
+            },
+            {
+                "id": "returns_a_handle_without_its_brand",
+                "title": "returns one in an `std::optional`, without its brand",
+                "src": "branded.cc",
+                "errors": "a handle would leave its scope",
+            },
+            {
+                "id": "stores_a_branded_handle_outside",
+                "title": "stores one in a variable outside",
+                "src": "branded.cc",
+                "errors": "no (match for .operator=.|viable overloaded .=.)",
+            },
+            {
+                "id": "uses_a_branded_handle_in_another_scope",
+                "title": "stores one in a variable of another scope",
+                "src": "branded.cc",
+                "errors": "no (match for .operator=.|viable overloaded .=.)",
+            },
+            {
+                "id": "takes_a_branded_handle_for_a_handle",
+                "title": "passes one as a `Handle`, which would end the proof",
+                "src": "branded.cc",
+                "errors": "could not convert .*from .bibop::BrandedHandle|no matching function for call to .ValueOfAny.",
+            },
+        ],
+    },
+    {
+        "group": "Persistents",
+        "misuses": [
+            {
+                "id": "copies_a_persistent",
+                "title": "copies a `Persistent` without a mutator",
+                "src": "persistents.cc",
+                "errors": "(use of|call to) deleted (function|constructor)",
+            },
+            {
+                "id": "makes_a_persistent_without_a_mutator",
+                "title": "makes one of a handle without a mutator",
+                "src": "persistents.cc",
+                "errors": "no viable conversion|conversion from .*Handle<bibop::misuses::Node>.* to non-scalar type",
+            },
+            {
+                "id": "makes_a_persistent_of_a_pointer",
+                "title": "makes one of a plain pointer",
+                "src": "persistents.cc",
+                "errors": "no matching (function for call|constructor)",
+            },
+            {
+                "id": "forgets_a_persistents_name",
+                "title": "makes one that has no name, and so goes at once",
+                "src": "persistents.cc",
+                "copts": {
+                    "gcc": ["-Werror=unused-result"],
+                    "clang": ["-Werror=unused-value"],
+                },
+                "errors": {
+                    "gcc": "ignoring return value of .*-Werror=unused-result",
+                    "clang": "ignoring temporary created by a constructor .*-Wunused-value",
+                },
+                "finding": "ignoring temporary .*clang-diagnostic-unused-value",
+            },
+            {
+                "id": "uses_a_persistent_after_a_move",
+                "title": "uses one that was moved from, and so is empty",
+                "src": "persistents.cc",
+                "errors": {},
+                "finding": ".node. used after it was moved .*bugprone-use-after-move",
+            },
+            {
+                "id": "dereferences_a_weak_persistent",
+                "title": "uses a `WeakPersistent` like a handle, without `Lock`",
+                "src": "persistents.cc",
+                "errors": "base operand of .->. has non-pointer type|member reference type .* is not a pointer",
             },
         ],
     },
