@@ -205,8 +205,9 @@ class ABSL_LOCKABLE HandleScope {
       this) {
     CheckMayCreate();
     typename R::element_type* object = source.get();
-    if (object == nullptr) return {};
+    // Before it is asked for null, so as not to wait for it.
     HandleSlot* slot = mutator_.handles().Create(SlotValue(object));
+    if (object == nullptr) return {};
     return MakeHandle(object, slot);
   }
 

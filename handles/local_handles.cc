@@ -1,7 +1,6 @@
 #include "bibop/handles/local_handles.h"
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -14,15 +13,9 @@
 
 namespace bibop {
 
-LocalHandles::LocalHandles() : block_(NewBlock()) {
-  next_ = block_->slots.data();
-  limit_ = EndOf(*block_);
+LocalHandles::LocalHandles() : first_(NewBlock(nullptr)) {
+  next_ = first_->slots.data();
   if constexpr (kCheckedHandles) ledger_ = &internal::ScopeLedger::Acquire();
-}
-
-bool LocalHandles::Holds(Block& block, const HandleSlot* next) {
-  return std::less_equal<>()(block.slots.data(), next) &&
-         std::less_equal<>()(next, EndOf(block));
 }
 
 LocalHandles::~LocalHandles() {
@@ -30,39 +23,41 @@ LocalHandles::~LocalHandles() {
       << "a thread leaves its heap inside of a HandleScope, which has to close "
          "first, or after an EscapableHandleScope without a HandleScope";
   // One by one: unique_ptr would destroy a long chain recursively.
-  while (spare_ != nullptr) spare_ = std::move(spare_->previous);
-  while (block_ != nullptr) block_ = std::move(block_->previous);
+  std::unique_ptr<Block> block = std::move(first_->next);
+  while (block != nullptr) block = std::move(block->next);
   if constexpr (kCheckedHandles) ledger_->Release();
 }
 
-std::unique_ptr<LocalHandles::Block> LocalHandles::NewBlock() {
+std::unique_ptr<LocalHandles::Block> LocalHandles::NewBlock(Block* previous) {
   auto block = std::make_unique_for_overwrite<Block>();
+  block->previous = previous;
   PoisonUnused(block->slots.data(), sizeof(block->slots));
   return block;
 }
 
 void LocalHandles::Extend() {
-  if (sealed_depth_ == depth_) {
-    ABSL_LOG(FATAL) << "a handle was created under a SealedHandleScope: open a "
-                       "HandleScope inside of it, or create the handle before";
+  if (next_ == nullptr) {
+    if (sealed_depth_ == depth_) {
+      ABSL_LOG(FATAL)
+          << "a handle was created under a SealedHandleScope: open a "
+             "HandleScope inside of it, or create the handle before";
+    }
+    next_ = sealed_next_;
+    if (!IsEndOfBlock(next_)) return;
   }
-  // A seal around the scopes that were opened since may have lowered the limit.
-  HandleSlot* end = EndOf(*block_);
-  if (next_ != end) {
-    limit_ = end;
-    return;
+  Block& block = BlockOf(next_);
+  if (block.next == nullptr) block.next = NewBlock(&block);
+  next_ = block.next->slots.data();
+}
+
+void LocalHandles::FreeSpares() {
+  Block* block = &BlockOf(NextSlot());
+  for (size_t i = 0; i < kMostSpares && block != nullptr; ++i) {
+    block = block->next.get();
   }
-  std::unique_ptr<Block> block = std::move(spare_);
-  if (block != nullptr) {
-    spare_ = std::move(block->previous);
-    --spares_;
-  } else {
-    block = NewBlock();
-  }
-  block->previous = std::move(block_);
-  block_ = std::move(block);
-  next_ = block_->slots.data();
-  limit_ = EndOf(*block_);
+  if (block == nullptr) return;
+  std::unique_ptr<Block> spare = std::move(block->next);
+  while (spare != nullptr) spare = std::move(spare->next);
 }
 
 template <class M>
@@ -72,34 +67,22 @@ void LocalHandles::CloseInLedger(const M& mark, const void* at) {
 
 void LocalHandles::CheckAndPoison(const Mark& mark) {
   CloseInLedger(mark, __builtin_return_address(0));
-  HandleSlot* end = next_;
-  for (Block* block = block_.get();; block = block->previous.get()) {
-    HandleSlot* const start = block->slots.data();
-    const bool is_last = Holds(*block, mark.next);
-    HandleSlot* const first = is_last ? mark.next : start;
-    PoisonFreed(first, static_cast<size_t>(end - first) * sizeof(HandleSlot));
-    if (is_last) return;
-    end = EndOf(*block->previous);
+  HandleSlot* start = mark.next != nullptr ? mark.next : sealed_next_;
+  HandleSlot* const end = NextSlot();
+  const Block* const last = &BlockOf(end);
+  for (Block* block = &BlockOf(start);; block = block->next.get()) {
+    HandleSlot* const stop = block == last ? end : EndOf(*block);
+    PoisonFreed(start, static_cast<size_t>(stop - start) * sizeof(HandleSlot));
+    if (block == last) return;
+    start = block->next->slots.data();
   }
-}
-
-void LocalHandles::DropBlocksAfter(const HandleSlot* next) {
-  while (!Holds(*block_, next)) {
-    std::unique_ptr<Block> block = std::move(block_);
-    block_ = std::move(block->previous);
-    if (spares_ == kMostSpares) continue;
-    block->previous = std::move(spare_);
-    spare_ = std::move(block);
-    ++spares_;
-  }
-  limit_ = EndOf(*block_);
 }
 
 template <class F>
 void LocalHandles::ForEachSlot(F visit) const {
-  const HandleSlot* end = next_;
-  for (const Block* block = block_.get(); block != nullptr;
-       block = block->previous.get()) {
+  const HandleSlot* end = NextSlot();
+  for (const Block* block = &BlockOf(NextSlot()); block != nullptr;
+       block = block->previous) {
     for (const HandleSlot* slot = block->slots.data(); slot != end; ++slot) {
       visit(*slot);
     }

@@ -1,25 +1,32 @@
 // The slots behind one mutator's handles: what a handle points at stays alive
 // because its address is in a slot here.
 //
-// Slots lie in blocks of 256, chained when one is full; a few that are empty
-// again are kept for reuse. Scopes open and close in stack order, so the slots
-// in use are always a prefix: opening a scope remembers where the prefix ends,
-// closing it goes back there.
-//
-// In checked builds a ledger knows the scopes, and slots that are not in use
-// are poisoned.
+// Slots lie in blocks, chained when one is full. Scopes open and close in stack
+// order, so the slots in use are always a prefix: opening a scope remembers
+// where the prefix ends, closing it goes back there.
 //
 //   slot, 64 bits   | 63                | 62 ... 0                            |
 //                   | in construction   | address in an object; 0 for no object
 //                   |
 //
+//   block, 4 KiB    | next block | previous block | 510 slots |
+//
+// A block starts at a multiple of its size, so the address of the next slot
+// alone says whether its block is full: then, and only then, it is such a
+// multiple itself. Creating a handle reads no limit, and closing a scope does
+// not ask whether blocks were added: those behind the next slot's are spare.
+//
+// In checked builds a ledger knows the scopes, and slots that are not in use
+// are poisoned.
+//
 // Owned by a mutator and used by its thread only, except that the collector
 // visits the slots while that thread is stopped at a safepoint.
 //
-// Invariants: next <= limit; in every block but the last all slots before the
-// one after it was added are in use; under a seal limit == next.
+// Invariants: in every block before that of the next slot all slots are in use;
+// under a seal next == null, which looks like the end of a block.
 //
-// The next/limit pair and the seal follow V8's handle scopes (HandleScopeData).
+// The seal is in the spirit of V8's handle scopes (HandleScopeData), where it
+// lowers a limit.
 
 #ifndef BIBOP_HANDLES_LOCAL_HANDLES_H_
 #define BIBOP_HANDLES_LOCAL_HANDLES_H_
@@ -55,9 +62,10 @@ inline HandleSlot SlotValue(const void* object) {
 
 class LocalHandles {
  public:
-  // The number of slots in a block.
-  static constexpr size_t kBlockSlots = 256;
-  // The most blocks without a slot in use that are kept.
+  // A block's size and alignment, and the number of its slots.
+  static constexpr size_t kBlockBytes = 4096;
+  static constexpr size_t kBlockSlots = kBlockBytes / sizeof(HandleSlot) - 2;
+  // The most blocks without a slot in use that FreeSpares leaves.
   static constexpr size_t kMostSpares = 8;
   // Whether open scopes are counted: seals and checks need it. It costs an
   // addition in memory for each scope, on which the next scope has to wait.
@@ -73,7 +81,7 @@ class LocalHandles {
   // Makes sure that the next slot can be created without allocating memory.
   // Aborts under a seal.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void Reserve() {
-    if (next_ == limit_) [[unlikely]] {
+    if (IsEndOfBlock(next_)) [[unlikely]] {
       Extend();
     }
   }
@@ -110,24 +118,16 @@ class LocalHandles {
     if constexpr (kCheckedHandles) ledger_->UncountHandle();
   }
 
-  // What a scope remembers of the time before it opened: the limit only where a
-  // seal may have lowered it; else that is the end of the block that `next` is
-  // in. And in checked builds who it is.
-  struct MarkWithoutSeals {
+  // What a scope remembers of the time before it opened, and in checked builds
+  // who it is.
+  struct UncheckedMark {
     HandleSlot* next;
-  };
-  struct MarkUnderSeals {
-    HandleSlot* next;
-    HandleSlot* limit;
   };
   struct CheckedMark {
     HandleSlot* next;
-    HandleSlot* limit;
     internal::ScopeId scope;
   };
-  using Mark = std::conditional_t<
-      kCheckedHandles, CheckedMark,
-      std::conditional_t<kSealedScopes, MarkUnderSeals, MarkWithoutSeals>>;
+  using Mark = std::conditional_t<kCheckedHandles, CheckedMark, UncheckedMark>;
 
   // Opens a scope, at a place of the program: returns what its CloseScope
   // needs. Checked builds abort on another thread, or while parked.
@@ -141,7 +141,7 @@ class LocalHandles {
   ABSL_ATTRIBUTE_ALWAYS_INLINE void CloseScope(const Mark& mark) {
     if constexpr (kCheckedHandles) CheckAndPoison(mark);
     if constexpr (kCountsScopes) --depth_;
-    Reset(mark);
+    next_ = mark.next;
   }
 
   // Whether the scope of `mark` may create a handle: in checked builds aborts
@@ -164,9 +164,14 @@ class LocalHandles {
     return MakeParentTag<internal::HandleTag>(mark, slot);
   }
 
-  // Tell checked builds that the thread may not use its scopes and handles, and
-  // that it may again.
+  // Frees blocks none of whose slots is in use, but for some: to be called now
+  // and then where time does not matter.
+  void FreeSpares();
+
+  // Say that the thread may not use its scopes and handles, which checked
+  // builds watch over, and that it may again.
   void Park() {
+    FreeSpares();
     if constexpr (kCheckedHandles) ledger_->Park();
   }
   void Unpark() {
@@ -180,22 +185,25 @@ class LocalHandles {
 
   // What a seal remembers of the time before it.
   struct Seal {
-    HandleSlot* limit;
+    HandleSlot* next;
+    HandleSlot* sealed_next;
     int depth;
   };
 
   // From now on Create aborts at the current depth of scopes; in scopes opened
   // later it does not. Returns what Unseal needs.
   Seal SealScope() {
-    const Seal before = {limit_, sealed_depth_};
-    limit_ = next_;
+    const Seal before = {next_, sealed_next_, sealed_depth_};
+    sealed_next_ = NextSlot();
     sealed_depth_ = depth_;
+    next_ = nullptr;
     return before;
   }
 
   // Ends the latest seal.
   void Unseal(Seal before) {
-    limit_ = before.limit;
+    next_ = before.next;
+    sealed_next_ = before.sealed_next;
     sealed_depth_ = before.depth;
   }
 
@@ -213,36 +221,40 @@ class LocalHandles {
   void VisitRoots(RootVisitor& visitor) const;
 
  private:
-  struct Block {
-    std::unique_ptr<Block> previous;
+  struct alignas(kBlockBytes) Block {
+    std::unique_ptr<Block> next;
+    Block* previous;
     std::array<HandleSlot, kBlockSlots> slots;
   };
+  static_assert(sizeof(Block) == kBlockBytes);
+  static_assert(offsetof(Block, slots) == 2 * sizeof(void*));
+
+  static bool IsEndOfBlock(const HandleSlot* slot) {
+    return reinterpret_cast<uintptr_t>(slot) % kBlockBytes == 0;
+  }
+  // The block that `next` is in, or that ends there.
+  static Block& BlockOf(HandleSlot* next) {
+    const uintptr_t inside = reinterpret_cast<uintptr_t>(next) - 1;
+    return *reinterpret_cast<Block*>(inside - inside % kBlockBytes);
+  }
+  static HandleSlot* EndOf(Block& block) {
+    return block.slots.data() + kBlockSlots;
+  }
+  // Returns a block none of whose slots is in use, behind `previous`.
+  static std::unique_ptr<Block> NewBlock(Block* previous);
+
+  // Where the slots in use end, also under a seal.
+  HandleSlot* NextSlot() const {
+    return next_ != nullptr ? next_ : sealed_next_;
+  }
 
   // By template, for of the members of each only some are compiled.
   template <class M>
   M MakeMark([[maybe_unused]] std::source_location place) const {
     if constexpr (kCheckedHandles) {
-      return {next_, limit_, ledger_->OpenScope(place)};
-    } else if constexpr (kSealedScopes) {
-      return {next_, limit_};
+      return {next_, ledger_->OpenScope(place)};
     } else {
       return {next_};
-    }
-  }
-  template <class M>
-  ABSL_ATTRIBUTE_ALWAYS_INLINE void Reset(const M& mark) {
-    next_ = mark.next;
-    if constexpr (kSealedScopes) {
-      if (limit_ == mark.limit) return;
-      DropBlocksAfter(mark.next);
-      limit_ = mark.limit;
-    } else {
-      // Blocks neither overlap nor touch: each begins with a pointer.
-      const size_t left = reinterpret_cast<uintptr_t>(limit_) -
-                          reinterpret_cast<uintptr_t>(mark.next);
-      if (left > kBlockSlots * sizeof(HandleSlot)) [[unlikely]] {
-        DropBlocksAfter(mark.next);
-      }
     }
   }
   template <class Tag, class M>
@@ -276,35 +288,19 @@ class LocalHandles {
 
   // Makes room for a slot.
   ABSL_ATTRIBUTE_NOINLINE void Extend();
-  // Puts aside or frees the blocks that were added since `next` was the next
-  // slot, and makes the limit the end of its block.
-  ABSL_ATTRIBUTE_NOINLINE void DropBlocksAfter(const HandleSlot* next);
 
   // Calls `visit` with all slots in use, the last blocks' first.
   template <class F>
   void ForEachSlot(F visit) const;
-  // Returns a block none of whose slots is in use.
-  std::unique_ptr<Block> NewBlock();
 
-  // Whether `next` is where the slots in use may end within the block.
-  static bool Holds(Block& block, const HandleSlot* next);
-  static HandleSlot* EndOf(Block& block) {
-    return block.slots.data() + kBlockSlots;
-  }
-
-  // Not beside limit_: compilers would copy both at once when a scope opens,
-  // and a 16-byte load cannot be forwarded from the 8-byte store of the last
-  // handle.
+  // Null under a seal.
   HandleSlot* next_;
-  // The last block in use; there always is one.
-  std::unique_ptr<Block> block_;
-  HandleSlot* limit_;
+  // Where the slots in use end that a seal protects, while one is in force.
+  HandleSlot* sealed_next_ = nullptr;
   int depth_ = 0;
   // The depth at which handles may not be created, where a seal is in force.
   int sealed_depth_ = -1;
-  // Blocks to use again, and how many they are.
-  std::unique_ptr<Block> spare_;
-  size_t spares_ = 0;
+  const std::unique_ptr<Block> first_;
   // In checked builds.
   internal::ScopeLedger* ledger_ = nullptr;
 };
