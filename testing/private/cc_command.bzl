@@ -9,9 +9,12 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 
 CC_COMMAND_ATTRS = {
     "deps": attr.label_list(providers = [CcInfo]),
-    "macro": attr.string(mandatory = True),
     "src": attr.label(allow_single_file = [".cc", ".cpp", ".cxx"], mandatory = True),
     "_cc_toolchain": attr.label(default = "@rules_cc//cc:current_cc_toolchain"),
+    "_lines": attr.label(
+        default = "//testing/private:misuse_lines.sh",
+        allow_single_file = True,
+    ),
 }
 CC_COMMAND_FRAGMENTS = ["cpp"]
 CC_COMMAND_TOOLCHAINS = use_cc_toolchain()

@@ -59,12 +59,7 @@ compiles=1
 "$@" "${copts[@]}" "-D$macro" >"$logs/bad" 2>&1 || compiles=
 
 # The lines of the misuse: those in a conditional that names the macro.
-awk -v macro="$macro" '
-  BEGIN { name = "(^|[^A-Za-z0-9_])" macro "([^A-Za-z0-9_]|$)" }
-  /^[ \t]*#[ \t]*if/ { outer = inside[depth]; inside[++depth] = outer || $0 ~ name }
-  /^[ \t]*#[ \t]*elif/ && $0 ~ name { inside[depth] = 1 }
-  inside[depth] { print NR }
-  /^[ \t]*#[ \t]*endif/ { delete inside[depth--] }' "$source" >"$logs/lines"
+"$(dirname "$0")/misuse_lines.sh" "$source" "$macro" >"$logs/lines"
 [[ -s $logs/lines ]] || tell fail "$source has no conditional that names $macro"
 
 # named_lines REGEX: the lines of SOURCE that messages matching REGEX begin with.

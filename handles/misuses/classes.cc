@@ -1,0 +1,118 @@
+// How garbage-collected classes go wrong; misuses.bzl says what comes of it.
+// Without a macro this is right.
+
+#include <vector>
+
+#include "bibop/gc.h"
+#include "bibop/handles/misuses/node.h"
+
+namespace bibop::misuses {
+
+class alignas(4096) Aligned {};
+
+class Base {
+ public:
+  void Trace(auto& visitor) const { visitor(left_); }
+
+ private:
+  Member<Node> left_;
+};
+
+class Derived : public Base {
+ public:
+  void Trace(auto& visitor) const {
+    Base::Trace(visitor);
+    visitor(right_);
+  }
+
+ private:
+  Member<Node> right_;
+};
+
+void Right(HandleScope& scope) {
+  scope.New<Derived>();
+  scope.New<Aligned>();
+  scope.NewArray<Member<Node>>(3);
+  scope.NewArray<Base>(3);
+}
+
+#ifdef HIDES_TRACE
+class Misuse {
+  void Trace(auto& visitor) const { visitor(next_); }
+  Member<Node> next_;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef FORGETS_CONST
+struct Misuse {
+  void Trace(auto& visitor) { visitor(next); }
+  Member<Node> next;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef MAKES_AN_ARRAY_THAT_CANNOT_BE_TRACED
+struct Misuse {
+  void Trace(auto& visitor) { visitor(next); }
+  Member<Node> next;
+};
+void Use(HandleScope& scope) { scope.NewArray<Misuse>(3); }
+#endif
+
+#ifdef VISITS_WHAT_IS_NO_REFERENCE
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(next); }
+  Node* next = nullptr;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef HIDES_A_DESTRUCTOR
+class Misuse {
+  ~Misuse() = default;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef ALIGNS_TO_TWO_PAGES
+class alignas(8192) Misuse {};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef MAKES_A_CONST_OBJECT
+void Use(HandleScope& scope) { scope.New<const Node>(); }
+#endif
+
+#ifdef FORGETS_A_MEMBER
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(left); }
+  Member<Node> left, right;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef FORGETS_A_BASE
+struct Misuse : Base {
+  void Trace(auto& visitor) const { visitor(right); }
+  Member<Node> right;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef FORGETS_TRACE
+struct Misuse {
+  Member<Node> next;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef KEEPS_MEMBERS_IN_A_VECTOR
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(nodes); }
+  std::vector<Member<Node>> nodes;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+}  // namespace bibop::misuses
