@@ -20,8 +20,9 @@
 #if ABSL_HAVE_CPP_ATTRIBUTE(clang::consumable)
 #define BIBOP_UNCONSUMED_AT_FIRST [[clang::consumable(unconsumed)]]
 #define BIBOP_STARTS_UNCONSUMED [[clang::return_typestate(unconsumed)]]
-#define BIBOP_CONSUMES \
-  [[clang::callable_when("unconsumed"), clang::set_typestate(consumed)]]
+#define BIBOP_CONSUMES                             \
+  [[clang::callable_when("unconsumed", "unknown"), \
+    clang::set_typestate(consumed)]]
 #else
 #define BIBOP_UNCONSUMED_AT_FIRST
 #define BIBOP_STARTS_UNCONSUMED

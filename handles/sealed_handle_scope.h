@@ -63,7 +63,9 @@ class ABSL_SCOPED_LOCKABLE [[maybe_unused]] SealedHandleScope
       ABSL_EXCLUSIVE_LOCK_FUNCTION(scope)
       : Base(internal::ScopeAccess::MutatorOf(scope)) {}
 
-  ~SealedHandleScope() ABSL_UNLOCK_FUNCTION() = default;
+  // Not defaulted: clang would not see the end of the seal.
+  // NOLINTNEXTLINE(modernize-use-equals-default)
+  ~SealedHandleScope() ABSL_UNLOCK_FUNCTION() {}
 
   SealedHandleScope(const SealedHandleScope&) = delete;
   SealedHandleScope& operator=(const SealedHandleScope&) = delete;
