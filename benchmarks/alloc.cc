@@ -33,6 +33,7 @@
 #include "absl/time/time.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/observe.h"
 #include "bibop/benchmarks/race.h"
 #include "bibop/gc.h"
 
@@ -65,12 +66,6 @@ struct Object {
   Reference<Object> next;
   std::byte rest[kSize - sizeof(void*)];
 };
-
-// What every contestant does with every object: the compiler has to believe
-// that somebody looks at it, and at everything else in memory.
-inline void Observe(const void* object) {
-  asm volatile("" : : "r"(object) : "memory");
-}
 
 // ---- with Bibop ----
 

@@ -43,9 +43,9 @@ using Medians = absl::FunctionRef<double(absl::string_view contest,
 struct Program {
   // What it measures, for --help.
   std::string description;
-  // Called when the flags have their values. Returns at least one contest, with
-  // the same contestants each, or InvalidArgument for a flag out of its range.
-  // The same flags must give the same contests.
+  // Called when the flags have their values. Returns at least one contest, or
+  // InvalidArgument for a flag out of its range. The same flags must give the
+  // same contests.
   std::function<absl::StatusOr<std::vector<Contest>>()> contests;
   // What else is to be computed from the medians; may be null.
   std::function<std::vector<Derived>(Medians)> derive = nullptr;

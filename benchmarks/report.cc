@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
@@ -87,19 +88,26 @@ void AppendContest(const ContestRuns& runs, int repetitions,
   }
 }
 
-// The medians of all contests, which have the same contestants.
+// The medians of all contests.
 void AppendOverview(absl::Span<const ContestRuns> contests,
                     std::string& table) {
-  absl::StrAppendFormat(&table, "\n%-20s", contests[0].contest->figure);
-  for (const ContestantRuns& entry : contests[0].contestants) {
-    AppendColumn(entry.contestant->name, entry.contestant->name, table);
+  std::vector<std::string> names;
+  for (const ContestRuns& runs : contests) {
+    for (const ContestantRuns& entry : runs.contestants) {
+      const std::string& name = entry.contestant->name;
+      if (absl::c_find(names, name) == names.end()) names.push_back(name);
+    }
   }
+  absl::StrAppendFormat(&table, "\n%-20s", contests[0].contest->figure);
+  for (const std::string& name : names) AppendColumn(name, name, table);
   table += '\n';
   for (const ContestRuns& runs : contests) {
-    absl::StrAppendFormat(&table, "%-20s", runs.contest->name);
-    for (const ContestantRuns& entry : runs.contestants) {
-      AppendColumn(entry.contestant->name,
-                   Short(SummaryOf(entry, runs.contest->figure).median), table);
+    const Contest& contest = *runs.contest;
+    absl::StrAppendFormat(&table, "%-20s", contest.name);
+    for (const std::string& name : names) {
+      AppendColumn(
+          name, Short(MedianOf(contests, contest.name, name, contest.figure)),
+          table);
     }
     table += '\n';
   }

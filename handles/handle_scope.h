@@ -102,16 +102,14 @@ class ABSL_LOCKABLE HandleScope {
   //
   // For a type of two pointers it is 13 instructions where there is room, and
   // the constructor's (gcc 12, -O2):
-  //   mov cmp je           is there room for a slot?
+  //   mov test je          is there room for a slot?
   //   mov add              the region, from the mutator and a constant of the
   //                        type that is set when the program is loaded
   //   mov lea cmp jb mov   is there room for a cell? bump
   //   lea mov mov          the handle's slot
   // `objdump -d bazel-bin/benchmarks/handle_scope_benchmark`, in BM_NewPair.
   template <class T, class... Args>
-  Handle<T>
-  New(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
-      this, internal::no_gc) {
+  Handle<T> New(Args&&... args) & BIBOP_ALLOCATES {
     CheckMayAllocate();
     // Before there is a cell: it may throw std::bad_alloc.
     mutator_.handles().Reserve();
@@ -129,9 +127,7 @@ class ABSL_LOCKABLE HandleScope {
   // As New, but returns ResourceExhausted if the heap stays full after a
   // collection.
   template <class T, class... Args>
-  absl::StatusOr<Handle<T>>
-  TryNew(Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
-      this, internal::no_gc) {
+  absl::StatusOr<Handle<T>> TryNew(Args&&... args) & BIBOP_ALLOCATES {
     CheckMayAllocate();
     mutator_.handles().Reserve();
     void* cell = mutator_.allocator().TryAllocate<T>();
@@ -151,11 +147,8 @@ class ABSL_LOCKABLE HandleScope {
   // not hold Members. TryNewWithExtraBytes returns InvalidArgument for more
   // bytes than an object can have.
   template <class T, class... Args>
-  Handle<T> NewWithExtraBytes(
-      size_t extra_bytes,
-      Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(this,
-                                                                          internal::
-                                                                              no_gc) {
+  Handle<T> NewWithExtraBytes(size_t extra_bytes,
+                              Args&&... args) & BIBOP_ALLOCATES {
     CheckMayAllocate();
     mutator_.handles().Reserve();
     absl::StatusOr<void*> cell = internal::AllocateWithExtraBytes(
@@ -166,10 +159,7 @@ class ABSL_LOCKABLE HandleScope {
   }
   template <class T, class... Args>
   absl::StatusOr<Handle<T>> TryNewWithExtraBytes(
-      size_t extra_bytes,
-      Args&&... args) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(this,
-                                                                          internal::
-                                                                              no_gc) {
+      size_t extra_bytes, Args&&... args) & BIBOP_ALLOCATES {
     CheckMayAllocate();
     mutator_.handles().Reserve();
     absl::StatusOr<void*> cell = internal::AllocateWithExtraBytes(
@@ -183,16 +173,12 @@ class ABSL_LOCKABLE HandleScope {
   // value-initialized. TryNewArray returns InvalidArgument for more elements
   // than an object can have.
   template <class T>
-  Handle<Array<T>>
-  NewArray(size_t size) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
-      this, internal::no_gc) {
+  Handle<Array<T>> NewArray(size_t size) & BIBOP_ALLOCATES {
     return NewWithExtraBytes<Array<T>>(Array<T>::ExtraBytes(size),
                                        internal::ArraySize{size});
   }
   template <class T>
-  absl::StatusOr<Handle<Array<T>>>
-  TryNewArray(size_t size) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
-      this, internal::no_gc) {
+  absl::StatusOr<Handle<Array<T>>> TryNewArray(size_t size) & BIBOP_ALLOCATES {
     return TryNewWithExtraBytes<Array<T>>(Array<T>::ExtraBytes(size),
                                           internal::ArraySize{size});
   }
@@ -200,9 +186,8 @@ class ABSL_LOCKABLE HandleScope {
   // A handle of what `source`, a Member or a MutableHandle, refers to now;
   // nothing if it refers to nothing.
   template <ObjectReference R>
-  MaybeHandle<typename R::element_type>
-  Local(const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
-      this) {
+  MaybeHandle<typename R::element_type> Local(
+      const R& source) & BIBOP_CREATES_HANDLES {
     CheckMayCreate();
     typename R::element_type* object = source.get();
     // Before it is asked for null, so as not to wait for it.
@@ -213,8 +198,7 @@ class ABSL_LOCKABLE HandleScope {
 
   // A slot for a T that can be assigned to, null at first.
   template <class T>
-  MutableHandle<T>
-  Mutable() & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(this) {
+  MutableHandle<T> Mutable() & BIBOP_CREATES_HANDLES {
     CheckMayCreate();
     HandleSlot* slot = mutator_.handles().Create(0);
     return MutableHandle<T>(slot, mutator_.handles().TagOf(mark_, nullptr));
@@ -223,9 +207,8 @@ class ABSL_LOCKABLE HandleScope {
   // The same, referring to what `source`, a Handle, Member or MutableHandle,
   // refers to now.
   template <ObjectReference R>
-  MutableHandle<typename R::element_type>
-  Mutable(const R& source) & ABSL_ATTRIBUTE_LIFETIME_BOUND ABSL_LOCKS_EXCLUDED(
-      this) {
+  MutableHandle<typename R::element_type> Mutable(
+      const R& source) & BIBOP_CREATES_HANDLES {
     CheckMayCreate();
     HandleSlot* slot = mutator_.handles().Create(SlotValue(source.get()));
     return MutableHandle<typename R::element_type>(

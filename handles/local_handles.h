@@ -226,8 +226,10 @@ class LocalHandles {
     Block* previous;
     std::array<HandleSlot, kBlockSlots> slots;
   };
-  static_assert(sizeof(Block) == kBlockBytes);
-  static_assert(offsetof(Block, slots) == 2 * sizeof(void*));
+  // So the last slot ends where the block does.
+  static_assert(sizeof(Block) == kBlockBytes &&
+                2 * sizeof(void*) + kBlockSlots * sizeof(HandleSlot) ==
+                    kBlockBytes);
 
   static bool IsEndOfBlock(const HandleSlot* slot) {
     return reinterpret_cast<uintptr_t>(slot) % kBlockBytes == 0;

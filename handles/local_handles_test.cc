@@ -2,13 +2,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <random>
+#include <set>
+#include <variant>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "bibop/base/build_config.h"
+#include "bibop/base/poison.h"
 #include "bibop/handles/test_mutator.h"
 #include "gtest/gtest.h"
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace bibop {
 namespace {
@@ -71,39 +80,89 @@ TEST(LocalHandles, DiscardTakesBackTheLastSlotAndEmptiesAnother) {
 }
 
 // Random nesting of scopes of all sizes, around the size of a block above all,
-// against a model.
+// and of seals, against a model.
 TEST(LocalHandles, TheRootsAreThoseOfAModel) {
+  // What is open: a scope or a seal, and the size of the model before.
+  struct Open {
+    std::variant<LocalHandles::Mark, LocalHandles::Seal> what;
+    size_t size;
+    bool is_seal() const {
+      return std::holds_alternative<LocalHandles::Seal>(what);
+    }
+  };
   std::mt19937 random(3);  // NOLINT(cert-msc51-cpp): repeatable
   LocalHandles handles;
-  std::vector<LocalHandles::Mark> marks;
-  std::vector<size_t> sizes;  // of the model when each scope opened
+  std::vector<Open> open;
   std::vector<const void*> model;
-  for (int step = 0; step < 20000; ++step) {
-    const size_t choice = random() % 8;
-    if (choice < 3 || marks.empty()) {
-      marks.push_back(handles.OpenScope());
-      sizes.push_back(model.size());
-    } else if (choice < 6 || model.size() > 20 * kBlock) {
-      handles.CloseScope(marks.back());
-      marks.pop_back();
-      model.resize(sizes.back());
-      sizes.pop_back();
+  const auto close = [&] {
+    if (open.back().is_seal()) {
+      handles.Unseal(std::get<LocalHandles::Seal>(open.back().what));
+      ASSERT_EQ(model.size(), open.back().size);
     } else {
+      handles.CloseScope(std::get<LocalHandles::Mark>(open.back().what));
+      model.resize(open.back().size);
+    }
+    open.pop_back();
+  };
+  for (int step = 0; step < 20000; ++step) {
+    const size_t choice = random() % 9;
+    if (choice < 3 || open.empty()) {
+      open.push_back({handles.OpenScope(), model.size()});
+    } else if (choice < 6 || model.size() > 20 * kBlock) {
+      close();
+    } else if (choice == 6) {
+      if (kSealedScopes) open.push_back({handles.SealScope(), model.size()});
+    } else if (!open.back().is_seal()) {
       const size_t count =
-          choice == 6 ? random() % 5 : kBlock - 2 + random() % 5;
+          choice == 7 ? random() % 5 : kBlock - 2 + random() % 5;
       for (size_t i = 0; i < count; ++i) {
         model.push_back(Address(random() % 100));
         handles.Create(SlotValue(model.back()));
       }
     }
+    if (random() % 20 == 0) handles.FreeSpares();
     ASSERT_EQ(handles.size(), model.size());
     if (step % 50 == 0) {
       ASSERT_EQ(RootCollector(handles).roots,
                 std::multiset<const void*>(model.begin(), model.end()));
     }
   }
-  for (; !marks.empty(); marks.pop_back()) handles.CloseScope(marks.back());
+  while (!open.empty()) close();
   EXPECT_EQ(handles.size(), 0u);
+}
+
+// Whether a look at the slot is noticed: by AddressSanitizer, or because it
+// holds no address.
+bool IsPoisoned(const HandleSlot* slot) {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  return __asan_address_is_poisoned(slot) != 0;
+#else
+  HandleSlot zapped;
+  std::memset(&zapped, kZapByte, sizeof(zapped));
+  return *slot == zapped;
+#endif
+}
+
+TEST(LocalHandles, SlotsAreOfNoUseAfterTheirScope) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
+  LocalHandles handles;
+  const LocalHandles::Mark outer = handles.OpenScope();
+  HandleSlot* const kept = handles.Create(SlotValue(Address(1)));
+  std::vector<HandleSlot*> closed;
+  const LocalHandles::Mark inner = handles.OpenScope();
+  for (size_t i = 0; i < 2 * kBlock + 5; ++i) {
+    closed.push_back(handles.Create(SlotValue(Address(2))));
+    ASSERT_FALSE(IsPoisoned(closed.back()));
+  }
+  handles.CloseScope(inner);
+  EXPECT_FALSE(IsPoisoned(kept));
+  for (const HandleSlot* slot : closed) ASSERT_TRUE(IsPoisoned(slot));
+  EXPECT_EQ(handles.Create(SlotValue(Address(3))), closed.front());
+  EXPECT_FALSE(IsPoisoned(closed.front()));
+  handles.Discard(closed.front());
+  EXPECT_TRUE(IsPoisoned(closed.front()));
+  handles.CloseScope(outer);
+  EXPECT_TRUE(IsPoisoned(kept));
 }
 
 TEST(LocalHandles, ALongChainOfBlocksIsDestroyed) {

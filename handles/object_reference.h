@@ -22,6 +22,10 @@ template <class R, class T>
 concept ReferenceTo =
     ObjectReference<R> && std::convertible_to<typename R::element_type*, T*>;
 
+// One that the collector finds by itself, so that no Trace visits it.
+template <class R>
+concept RootReference = ObjectReference<R> && requires { requires R::kIsRoot; };
+
 // Whether both refer to the same object, or to nothing.
 template <ObjectReference A, ObjectReference B>
 bool operator==(const A& a, const B& b) {

@@ -99,15 +99,9 @@ class OwnedRootSlot {
     requires(RootMovableTo<U, T>)
   void Convert() {
     if (slot_ == nullptr) return;
-    uintptr_t word = slot_->load(std::memory_order_relaxed);
-    auto* as_u = static_cast<U*>(RootAddress(word & ~kTag));
-    T* as_t = as_u;
-    if (static_cast<const void*>(as_t) == as_u) return;
-    // It fails only where the object was found dead or its heap was destroyed:
-    // then the slot refers to nothing, and shall.
-    slot_->compare_exchange_strong(word,
-                                   reinterpret_cast<uintptr_t>(as_t) | kTag,
-                                   std::memory_order_relaxed);
+    RootSlotPool::Convert(*slot_, [](void* object) -> const void* {
+      return static_cast<T*>(static_cast<U*>(object));
+    });
   }
 
  private:

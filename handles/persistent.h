@@ -45,6 +45,8 @@ class [[nodiscard]] Persistent {
  public:
   using element_type = T;
   static constexpr bool kIsObjectReference = true;
+  // Finds its own way to the collector: no Trace visits it.
+  static constexpr bool kIsRoot = true;
 
   // Refers to nothing.
   Persistent() = default;

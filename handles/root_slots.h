@@ -146,6 +146,21 @@ class RootSlotPool {
   // or not, even if the pool was abandoned.
   static void Release(RootSlot& slot);
 
+  // Makes `slot`, which is in use, refer to `convert` of the address that it
+  // holds, in the same object. Any thread may call it: if a collection or the
+  // end of the heap clears the slot meanwhile, it stays so.
+  template <class F>
+  static void Convert(RootSlot& slot, F convert) {
+    uintptr_t word = slot.load(std::memory_order_relaxed);
+    const void* from = RootAddress(word);
+    if (from == nullptr) return;
+    const void* to = convert(RootAddress(word));
+    if (to == from) return;
+    slot.compare_exchange_strong(
+        word, reinterpret_cast<uintptr_t>(to) | (word & kWeakRootSlot),
+        std::memory_order_relaxed);
+  }
+
   // Whether the calling thread may look at what `slot` refers to: it is a
   // running mutator of this heap.
   static bool IsReadableHere(const RootSlot& slot);

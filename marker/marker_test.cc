@@ -151,6 +151,28 @@ struct NeverTraced {
 
 // I-4: what an object in construction refers to lives, by whatever words, and
 // its Trace is not called, even if it is reachable by another way too.
+TEST_F(MarkerTest, SaysOfAnyAddressInAnObjectWhetherThatWasMarked) {
+  auto* root = New<Tagged>();
+  auto* next = New<Tagged>();
+  auto* dead = New<Tagged>();
+  root->edges[0] = Member<Node>(next);
+  dead->edges[0] = Member<Node>(root);
+  allocator_.Retire();
+  heap_->BeginMark();
+  Marker marker(*heap_);
+  marker.VisitRoot(root);
+  marker.Drain();
+  for (const Tagged* object : {root, next, dead}) {
+    EXPECT_EQ(marker.IsMarked(object), object != dead);
+    const Node* base = object;
+    EXPECT_EQ(marker.IsMarked(base), object != dead);
+    EXPECT_EQ(marker.IsMarked(&object->edges[2]), object != dead);
+  }
+  int other = 0;
+  EXPECT_DEATH(marker.IsMarked(&other), "which is not in its heap");
+  heap_->FinishMark();
+}
+
 TEST_F(MarkerTest, AnObjectInConstructionIsScannedWordByWord) {
   auto* constructing = New<NeverTraced>();
   auto* target = New<Leaf>();

@@ -57,6 +57,9 @@ class MarkingVisitor {
 
   template <class Field>
   void Visit(const Field& field) {
+    static_assert(!RootReference<Field>,
+                  "Trace visits Members; this field is a root without it: a "
+                  "Persistent is for objects of other heaps");
     if constexpr (ObjectReference<Field>) {
       VisitPointer(field.get());
     } else if constexpr (std::is_array_v<Field> || IsStdArray<Field>::value) {

@@ -27,15 +27,15 @@ class MemberTest : public ::testing::Test {
  protected:
   std::unique_ptr<Heap> heap_ = Heap::Create({}).value();
   MutatorScope mutator_{*heap_};
-  HandleScope scope_{mutator_};
 };
 
 TEST_F(MemberTest, IsNullUntilItIsAssigned) {
+  HandleScope scope(mutator_);
   Member<Base> member;
   EXPECT_FALSE(member);
   EXPECT_TRUE(member == nullptr);
   EXPECT_EQ(member.get(), nullptr);
-  const Handle<Base> handle = scope_.New<Base>();
+  const Handle<Base> handle = scope.New<Base>();
   member = handle;
   EXPECT_TRUE(member);
   EXPECT_TRUE(member == handle);
@@ -44,8 +44,9 @@ TEST_F(MemberTest, IsNullUntilItIsAssigned) {
 }
 
 TEST_F(MemberTest, TakesWhateverRefersToAnObject) {
-  const Handle<Derived> handle = scope_.New<Derived>();
-  MutableHandle<Derived> at = scope_.Mutable(handle);
+  HandleScope scope(mutator_);
+  const Handle<Derived> handle = scope.New<Derived>();
+  MutableHandle<Derived> at = scope.Mutable(handle);
   Member<Base> from_handle = handle;
   Member<Base> from_mutable = at;
   Member<Base> from_member = handle->self;
@@ -63,10 +64,11 @@ TEST_F(MemberTest, TakesWhateverRefersToAnObject) {
 }
 
 TEST_F(MemberTest, CopiesReferToTheSameObject) {
-  Member<Base> a = scope_.New<Base>();
+  HandleScope scope(mutator_);
+  Member<Base> a = scope.New<Base>();
   const Member<Base> b = a;
   EXPECT_TRUE(a == b);
-  a = scope_.New<Base>();
+  a = scope.New<Base>();
   EXPECT_TRUE(a != b);
 }
 
