@@ -335,7 +335,8 @@ MISUSES = [
                 "id": "returns_a_handle_by_a_function",
                 "title": "returns a handle of its own scope that went through a function",
                 "src": "lifetimes.cc",
-                "errors": {},
+                "copts": {"clang-22": ["-Xclang", "-fexperimental-lifetime-safety", "-Xclang", "-fexperimental-lifetime-safety-inference", "-Werror=experimental-lifetime-safety"]},
+                "errors": {"clang-22": "address of stack memory is returned later"},
                 "checked": ["runtime/handle_checks_test.cc:HandleChecksTest.AUseAfterTheScopeNamesWhereItOpenedAndClosed"],
             },
             {
