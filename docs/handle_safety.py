@@ -40,6 +40,7 @@ There are three rings, each useful alone:
    build --copt=-Werror=consumed --copt=-Werror=thread-safety
    # clang 22, in addition
    build --copt=-Xclang --copt=-fexperimental-lifetime-safety
+   build --copt=-Xclang --copt=-fexperimental-lifetime-safety-inference
    build --copt=-Werror=experimental-lifetime-safety
    ```
 

@@ -14,8 +14,9 @@ export LC_ALL=C
 
 version_of() { "$1" --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p' | head -n 1; }
 find_clang_tidy() {
-  local name version
-  for name in ${CLANG_TIDY:-clang-tidy-$oldest clang-tidy clang-tidy-{20..40}}; do
+  local name version names=("clang-tidy-$oldest" clang-tidy clang-tidy-{20..40})
+  if [[ ${CLANG_TIDY:-} ]]; then names=("$CLANG_TIDY"); fi
+  for name in "${names[@]}"; do
     version=$(version_of "$name" || true)
     if [[ $version ]] && ((version >= oldest)); then
       echo "$name"
