@@ -18,6 +18,10 @@ Handle<Node> Right(Mutator& mutator, Heap& heap) {
     NoGcScope no_gc(mutator);
     node->next = node;
   }
+  {
+    SealedHandleScope sealed(scope);
+    node->next = node;
+  }
   node->next = scope.New<Node>();
   return scope.Escape(node);
 }
