@@ -1,7 +1,9 @@
 #include "bibop/base/stack.h"
 
+#include <link.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -21,6 +23,15 @@ struct Bounds {
   uintptr_t high = 0;
 };
 
+// The memory of a thread's stack also holds its thread_local variables, above
+// its frames.
+int EndBeforeThreadLocals(dl_phdr_info* module, size_t /*size*/, void* data) {
+  auto* stack = static_cast<Bounds*>(data);
+  const auto locals = reinterpret_cast<uintptr_t>(module->dlpi_tls_data);
+  if (stack->low <= locals) stack->high = std::min(stack->high, locals);
+  return 0;
+}
+
 Bounds FindStack() {
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return {};
@@ -30,7 +41,9 @@ Bounds FindStack() {
   pthread_attr_destroy(&attributes);
   if (!known) return {};
   const auto low = reinterpret_cast<uintptr_t>(start);
-  return {low, low + size};
+  Bounds stack = {low, low + size};
+  dl_iterate_phdr(&EndBeforeThreadLocals, &stack);
+  return stack;
 }
 
 // AddressSanitizer moves the variables of a function to memory of its own, so
@@ -49,6 +62,10 @@ bool IsOnFakeStack([[maybe_unused]] const void* address) {
 }  // namespace
 
 ABSL_ATTRIBUTE_NOINLINE bool MayBeOnStack(const void* address) {
+#if ABSL_HAVE_FEATURE(safe_stack)
+  // Variables whose address is taken are on another one.
+  return true;
+#endif
   thread_local const Bounds stack = FindStack();
   const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
   if (frame < stack.low || frame >= stack.high) return true;

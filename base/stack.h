@@ -7,7 +7,8 @@ namespace bibop {
 
 // Whether `address` is in a frame of the calling thread's stack: of the caller,
 // or of one of its callers. Also true where that cannot be known: on a stack
-// that the program switched to itself. Any thread may call it.
+// that the program switched to itself, unless that is part of the thread's, and
+// under SafeStack. Any thread may call it.
 bool MayBeOnStack(const void* address);
 
 }  // namespace bibop

@@ -29,6 +29,16 @@ TEST(StackTest, GlobalsAndAllocatedMemoryAreNot) {
   EXPECT_FALSE(MayBeOnStack(&of_thread));
 }
 
+TEST(StackTest, ThreadLocalsOfAThreadWhoseStackHoldsThemAreNot) {
+  std::thread other([] {
+    thread_local int of_thread = 1;
+    const int local = 1;
+    EXPECT_FALSE(MayBeOnStack(&of_thread));
+    EXPECT_TRUE(MayBeOnStack(&local));
+  });
+  other.join();
+}
+
 TEST(StackTest, AnotherThreadsVariablesAreNot) {
   const int local = 1;
   std::thread other([&local] {

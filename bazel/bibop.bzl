@@ -24,7 +24,6 @@ _WARNINGS = [
 
 BIBOP_COPTS = _WARNINGS + select({
     Label("@rules_cc//cc/compiler:clang"): [
-        "-Wconsumed",
         "-Wthread-safety",
     ],
     # gcc's flow-sensitive warnings have false positives, above all in inlined code of

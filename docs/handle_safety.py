@@ -49,10 +49,17 @@ There are three rings, each useful alone:
    clang warns of, too, for those who build with gcc. `@bibop//testing:clang_tidy_test.bzl` tests such a
    configuration, `@bibop//testing:compile_fail_test.bzl` what your own headers are to reject.
 
+   Some right uses are taken for wrong ones: by `-Wconsumed` a loop without an end condition in which, or around which,
+   there is an `EscapableHandleScope`; by `-Wthread-safety` two `NoGcScope`s, or two seals of one scope, in one function.
+
 3. **Checked builds**, `--config=checked` or `--@bibop//:checked_handles`, on in `dbg` and under the
    sanitizers: run your tests in one. Where it says *aborts* the program ends with a paragraph that says
    what happened and, where a scope is involved, where that was opened and closed. What aborts in
    *every build* does so in production too.
+
+   In such builds a handle is larger and knows where it is: libraries that move what they are given to the heap
+   make it abort. Capture handles by reference in a local `std::function`, or take an `absl::FunctionRef`; compare with
+   `EXPECT_EQ`, not with a matcher; sort with `std::sort`.
 
 A dash means that nothing is said; an empty field that there is nothing for a compiler to see. gcc 12 and clang
 19 are what continuous integration runs; the tests hold for clang 22 too, which is run by hand

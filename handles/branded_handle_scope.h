@@ -7,8 +7,10 @@
 //   });
 //
 // The type of its handles names the lambda that they are made in. So they fit
-// into no variable outside of it, no other scope makes or takes them, and
-// nothing that has one in it is returned. A function that is to be passed one
+// into no variable outside of it, no other scope makes or takes them, and none
+// is returned, in an std::optional and the like neither. What hides the type
+// hides the handle: a lambda that captures one may be returned or stored, and a
+// class of the lambda's own. A function that is to be passed one
 // is a template, `template <class Brand> int Sum(BrandedHandle<Node, Brand>)`;
 // one that takes a Handle is passed `node.ToHandle()`, with which the proof
 // ends.
@@ -31,9 +33,11 @@
 #include <utility>
 
 #include "absl/base/attributes.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/attributes.h"
 #include "bibop/handles/array.h"
+#include "bibop/handles/capabilities.h"
 #include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
@@ -89,8 +93,8 @@ class BIBOP_GSL_POINTER BrandedHandle {
   Handle<T> handle_;
 };
 
-// The scope that WithHandleScope passes to its function. Its functions are
-// those of HandleScope.
+// The scope that WithHandleScope passes to its function. Its functions do what
+// those of HandleScope do.
 template <class Brand>
 class BrandedHandleScope {
  public:
@@ -100,22 +104,28 @@ class BrandedHandleScope {
   BrandedHandleScope& operator=(const BrandedHandleScope&) = delete;
   static void* operator new(size_t) = delete;
   static void* operator new[](size_t) = delete;
+  // Inlined, so that checked builds know where it is called.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE ~BrandedHandleScope() = default;
 
   template <class T, class... Args>
-  BrandedHandle<T, Brand> New(Args&&... args) {
+  BrandedHandle<T, Brand> New(Args&&... args)
+      ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     return BrandedHandle<T, Brand>(
         scope_.template New<T>(std::forward<Args>(args)...));
   }
   template <class T, class... Args>
-  absl::StatusOr<BrandedHandle<T, Brand>> TryNew(Args&&... args) {
+  absl::StatusOr<BrandedHandle<T, Brand>> TryNew(Args&&... args)
+      ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     return Branded(scope_.template TryNew<T>(std::forward<Args>(args)...));
   }
   template <class T>
-  BrandedHandle<Array<T>, Brand> NewArray(size_t size) {
+  BrandedHandle<Array<T>, Brand> NewArray(size_t size)
+      ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     return BrandedHandle<Array<T>, Brand>(scope_.template NewArray<T>(size));
   }
   template <class T>
-  absl::StatusOr<BrandedHandle<Array<T>, Brand>> TryNewArray(size_t size) {
+  absl::StatusOr<BrandedHandle<Array<T>, Brand>> TryNewArray(size_t size)
+      ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     return Branded(scope_.template TryNewArray<T>(size));
   }
 

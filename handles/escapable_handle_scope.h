@@ -55,6 +55,9 @@ class BIBOP_UNCONSUMED_AT_FIRST EscapableHandleScope
     }
   }
 
+  // Inlined, so that checked builds know where it is called.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE ~EscapableHandleScope() = default;
+
   // Returns a handle of the same object that is good until the parent scope
   // closes. Works once; a second call aborts. Checked builds abort if the
   // handle is not good now.

@@ -15,7 +15,6 @@ namespace bibop::internal {
 
 CellAndSlot AllocateSlow(MutatorBase& mutator, const TypeInfo& type,
                          TypeId id) {
-  mutator.handles().FreeSpares();
   absl::StatusOr<void*> cell = mutator.AllocateSlow(type, id, type.size);
   if (!cell.ok()) mutator.OutOfMemory(cell.status());
   return {*cell, mutator.handles().next()};

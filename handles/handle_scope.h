@@ -3,12 +3,14 @@
 //   HandleScope scope(mutator);
 //   Handle<Node> node = scope.New<Node>("name");
 //
-// Creating a handle stores one word, and closing a scope restores two: no
+// Creating a handle stores one word, and closing a scope restores one: no
 // allocation, no atomic operation, no thread-local variable. Scopes nest like
 // the blocks of the program. A scope grows with each handle that is created in
 // it, so a loop has a scope of its own in its body, or uses a MutableHandle.
 //
-// Stack only, used by the mutator's thread.
+// Stack only, used by the mutator's thread. Creating a handle throws
+// std::bad_alloc where the system has no memory for a block of slots, whatever
+// the function is called.
 //
 // Invariants: I-4: every object is rooted from before its constructor to the
 // end of its scope.

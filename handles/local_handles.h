@@ -132,8 +132,10 @@ class LocalHandles {
   // Opens a scope, at a place of the program: returns what its CloseScope
   // needs. Checked builds abort on another thread, or while parked.
   Mark OpenScope(std::source_location place = std::source_location::current()) {
+    // First, for it may throw.
+    const Mark mark = MakeMark<Mark>(place);
     if constexpr (kCountsScopes) ++depth_;
-    return MakeMark<Mark>(place);
+    return mark;
   }
 
   // Closes the innermost open scope: its slots are no longer in use. Checked
@@ -171,11 +173,16 @@ class LocalHandles {
   // Say that the thread may not use its scopes and handles, which checked
   // builds watch over, and that it may again.
   void Park() {
-    FreeSpares();
     if constexpr (kCheckedHandles) ledger_->Park();
   }
   void Unpark() {
     if constexpr (kCheckedHandles) ledger_->Unpark();
+  }
+
+  // In checked builds aborts on another thread, or while parked; `what` was
+  // used.
+  void CheckRunningHere([[maybe_unused]] const char* what) const {
+    if constexpr (kCheckedHandles) ledger_->CheckRunningHere(what);
   }
 
   // In checked builds a scope that has more handles aborts; 0 is no limit.
@@ -191,8 +198,10 @@ class LocalHandles {
   };
 
   // From now on Create aborts at the current depth of scopes; in scopes opened
-  // later it does not. Returns what Unseal needs.
+  // later it does not. Returns what Unseal needs. Checked builds abort on
+  // another thread, or while parked.
   Seal SealScope() {
+    CheckRunningHere("a SealedHandleScope");
     const Seal before = {next_, sealed_next_, sealed_depth_};
     sealed_next_ = NextSlot();
     sealed_depth_ = depth_;

@@ -39,8 +39,12 @@ class MutatorBase {
                                              size_t size) = 0;
 
   // Begin and end a stretch in which the mutator causes no collection and stops
-  // for none; they nest. See NoGcScope.
-  void EnterNoGc() { ++no_gc_; }
+  // for none; they nest. See NoGcScope. Checked builds abort on another thread,
+  // or while parked.
+  void EnterNoGc() {
+    handles_.CheckRunningHere("a NoGcScope");
+    ++no_gc_;
+  }
   void LeaveNoGc() { --no_gc_; }
 
   // Aborts in such a stretch: to be called where a collection may run.

@@ -22,7 +22,8 @@
 
 namespace bibop {
 
-// Stack only, used by the mutator's thread. They nest.
+// Stack only, used by the mutator's thread. They nest, but clang warns where
+// one function opens two.
 class ABSL_SCOPED_LOCKABLE NoGcScope {
  public:
   static constexpr bool kIsScoped = true;

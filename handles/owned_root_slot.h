@@ -73,7 +73,7 @@ class OwnedRootSlot {
   void* Peek() const { return slot_ == nullptr ? nullptr : PeekNotEmpty(); }
   // The same, where there is a slot.
   void* PeekNotEmpty() const {
-    return RootAddress(slot_->load(std::memory_order_relaxed) & ~kTag);
+    return RootAddress(slot_->load(std::memory_order_relaxed));
   }
 
   // The same, to be looked at: checked builds abort where the thread may not.

@@ -81,7 +81,8 @@ void ScopeLedger::CheckThread(const ScopeId& scope, const char* what) const {
   }
   ABSL_LOG(FATAL)
       << what << " was used by another thread than the one that it belongs to, "
-      << "which opened its scope at " << PlaceOf(scope.opened)
+      << "or after that one had left the heap. Its scope was opened at "
+      << PlaceOf(scope.opened)
       << ". Scopes and handles belong to one thread: hand a Persistent over, "
          "or something that both threads can reach.";
 }
@@ -111,6 +112,7 @@ ScopeId ScopeLedger::OpenScope(std::source_location opened) {
 
 void ScopeLedger::CloseScope(const ScopeId& scope, const void* closed_at) {
   CheckThread(scope, "a HandleScope");
+  CheckRunning(scope, "a HandleScope");
   if (!IsInnermost(scope)) {
     ABSL_CHECK(IsOpen(scope));
     ABSL_LOG(FATAL) << "a HandleScope was closed while one inside of it is "
@@ -140,6 +142,18 @@ void ScopeLedger::CountHandle() {
 
 void ScopeLedger::UncountHandle() {
   if (!open_.empty()) --open_.back().handles;
+}
+
+void ScopeLedger::CheckRunningHere(const char* what) const {
+  if (thread_.load(std::memory_order_relaxed) != std::this_thread::get_id()) {
+    ABSL_LOG(FATAL) << what << " was opened by another thread than its "
+                    << "mutator's. Each thread attaches to the heap, and has a "
+                       "mutator of its own.";
+  }
+  if (parked_) {
+    ABSL_LOG(FATAL) << what << " was opened by a parked thread. End the "
+                    << "ParkedScope first.";
+  }
 }
 
 void ScopeLedger::CheckMayCreate(const ScopeId& scope) const {

@@ -52,7 +52,7 @@ class ScopeLedger {
   ScopeId OpenScope(std::source_location opened);
 
   // Closes a scope, at an instruction of the program. Aborts if it is not the
-  // innermost.
+  // innermost, on another thread, or while parked.
   void CloseScope(const ScopeId& scope, const void* closed_at);
 
   // Notes a new handle in the innermost scope, and takes that back. Aborts if
@@ -66,6 +66,9 @@ class ScopeLedger {
   // Between these the thread may not use scopes or handles.
   void Park() { parked_ = true; }
   void Unpark() { parked_ = false; }
+
+  // Aborts on another thread, or while parked; `what` was used.
+  void CheckRunningHere(const char* what) const;
 
   // Aborts unless the scope may create a handle now: it is the innermost one,
   // asked by its thread, which is running.

@@ -93,7 +93,8 @@ class [[nodiscard]] WeakPersistent {
   // Whether it refers to nothing, or to an object that was found dead. Any
   // thread may ask, but what is not empty may be by the next instruction,
   // unless the thread is a running mutator and at no safepoint in between.
-  // Empty stays empty until Reset.
+  // Empty stays empty until Reset. Destructors of objects may find one not
+  // empty while the heap is destroyed.
   bool IsEmpty() const { return slot_.Peek() == nullptr; }
 
   friend void swap(WeakPersistent& a, WeakPersistent& b) noexcept {

@@ -9,7 +9,7 @@
 //   };
 //
 // A Member keeps its referent alive only while the object that it is part of is
-// alive: it is no root. Outside of garbage-collected objects use a Handle.
+// alive: it is no root. On the stack use a Handle, elsewhere a Persistent.
 //
 // Used by the mutator's thread. A destructor may not look at its object's
 // Members: what they refer to may be gone already.

@@ -125,7 +125,8 @@ TEST_F(HandleChecksTest, AHandleBelongsToItsThread) {
         std::thread([&node] { static_cast<void>(node->value); }).join();
       },
       "a handle was used by another thread than the one that it belongs to, "
-      "which opened its scope at .*handle_checks_test.cc");
+      "or after that one had left the heap. Its scope was opened at "
+      ".*handle_checks_test.cc");
 }
 
 TEST_F(HandleChecksTest, AScopeBelongsToItsThread) {
@@ -200,6 +201,49 @@ TEST_F(HandleChecksTest, AParkedThreadUsesNoHandle) {
   EXPECT_EQ(node->value, 1) << "unparked, it may";
 }
 
+TEST_F(HandleChecksTest, AParkedThreadClosesNoScopeAndOpensNone) {
+  HandleScope outer(mutator_);
+  EXPECT_DEATH(
+      {
+        std::optional<HandleScope> scope(std::in_place, mutator_);
+        ParkedScope parked(mutator_);
+        scope.reset();
+      },
+      "a HandleScope was used by a parked thread");
+  EXPECT_DEATH(
+      {
+        ParkedScope parked(mutator_);
+        NoGcScope no_gc(mutator_);
+      },
+      "a NoGcScope was opened by a parked thread");
+  EXPECT_DEATH(
+      {
+        ParkedScope parked(mutator_);
+        SealedHandleScope sealed(mutator_);
+      },
+      "a SealedHandleScope was opened by a parked thread");
+}
+
+TEST_F(HandleChecksTest, SealsAndNoGcScopesBelongToTheMutatorsThread) {
+  HandleScope outer(mutator_);
+  EXPECT_DEATH(std::thread([this] { NoGcScope no_gc(mutator_); }).join(),
+               "a NoGcScope was opened by another thread than its mutator's");
+  EXPECT_DEATH(
+      std::thread([this] { SealedHandleScope sealed(mutator_); }).join(),
+      "a SealedHandleScope was opened by another thread than its mutator's");
+}
+
+Handle<Node> Escaped(Mutator& mutator) {
+  HandleScope scope(mutator);
+  EscapableHandleScope inner(mutator);
+  return inner.New<Node>(1);
+}
+
+TEST_F(HandleChecksTest, WhereAnEscapableScopeClosedIsNamed) {
+  EXPECT_DEATH(static_cast<void>(Escaped(mutator_)->value),
+               "and closed in [^~]*Escaped");
+}
+
 TEST_F(HandleChecksTest, AHandleIsOnTheStack) {
   HandleScope scope(mutator_);
   const Handle<Node> node = scope.New<Node>(1);
@@ -211,7 +255,7 @@ TEST_F(HandleChecksTest, AHandleIsOnTheStack) {
                "which is not on the stack");
   using Pair = std::pair<int, MaybeHandle<Node>>;
   EXPECT_DEATH(std::make_shared<Pair>(1, node), "which is not on the stack");
-  // Larger than what a std::function has room for.
+  // A std::function has no room for handles in checked builds.
   const auto closure = [node, s = std::string()] { return node->value; };
   EXPECT_DEATH(std::function<int()>{closure}, "which is not on the stack");
   EXPECT_DEATH(std::thread([node] { static_cast<void>(node->value); }).join(),

@@ -56,6 +56,7 @@ void Mutator::AdjustExternalBytes(int64_t delta) {
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
                                             size_t size) {
   CheckMayAllocate();
+  handles().FreeSpares();
   Safepoint();
   if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type, id, size);
@@ -73,6 +74,7 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
 
 void Mutator::Park() {
   CheckMayCollect();
+  handles().FreeSpares();
   heap_.safepoints_.Park();
   parked_ = true;
   handles().Park();
