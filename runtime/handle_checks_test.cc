@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bibop/base/build_config.h"
+#include "bibop/handles/branded_handle_scope.h"
 #include "bibop/handles/escapable_handle_scope.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_cast.h"
@@ -242,6 +243,17 @@ Handle<Node> Escaped(Mutator& mutator) {
 TEST_F(HandleChecksTest, WhereAnEscapableScopeClosedIsNamed) {
   EXPECT_DEATH(static_cast<void>(Escaped(mutator_)->value),
                "and closed in [^~]*Escaped");
+}
+
+TEST_F(HandleChecksTest, ABrandedHandleInALambdaDiesWithItsScope) {
+  EXPECT_DEATH(
+      static_cast<void>(WithHandleScope(mutator_,
+                                        [](auto& scope) {
+                                          const auto node =
+                                              scope.template New<Node>(1);
+                                          return [node] { return node->value; };
+                                        })()),
+      "a handle was used after its scope");
 }
 
 TEST_F(HandleChecksTest, AHandleIsOnTheStack) {

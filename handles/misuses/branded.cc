@@ -63,4 +63,13 @@ int Misuse(Mutator& mutator) {
 }
 #endif
 
+#ifdef CAPTURES_A_BRANDED_HANDLE
+int Misuse(Mutator& mutator) {
+  return WithHandleScope(mutator, [](auto& scope) {
+    const auto node = scope.template New<Node>();
+    return [node] { return node->value; };
+  })();
+}
+#endif
+
 }  // namespace bibop::misuses

@@ -452,6 +452,13 @@ MISUSES = [
                 "src": "branded.cc",
                 "errors": "could not convert .*from .bibop::BrandedHandle|no matching function for call to .ValueOfAny.",
             },
+            {
+                "id": "captures_a_branded_handle",
+                "title": "returns a lambda that captured one",
+                "src": "branded.cc",
+                "errors": {},
+                "checked": ["runtime/handle_checks_test.cc:HandleChecksTest.ABrandedHandleInALambdaDiesWithItsScope"],
+            },
         ],
     },
     {
