@@ -26,10 +26,18 @@ functions() {
 }
 
 # code OBJECT FUNCTION: its instructions, with what they refer to in other sections.
-# Addresses count from the beginning of the function.
+# Addresses count from the beginning of the function. Which register of two a compiler
+# names first means nothing where it then asks whether they are equal: one order is taken.
 code() {
   objdump --disassemble="$2" --reloc --no-show-raw-insn "$1" |
-    sed -n "/<$2>:\$/,\$p" | sed '1d;/^$/d;/^Disassembly of section/d'
+    sed -n "/<$2>:\$/,\$p" | sed '1d;/^$/d;/^Disassembly of section/d' |
+    awk '
+      function flush() { if (held != "") print held; held = "" }
+      $2 ~ /^(je|jne)$/ && split(operands, r, ",") == 2 && r[1] > r[2] {
+        sub(operands, r[2] "," r[1], held)
+      }
+      { flush(); held = $0; operands = $2 == "cmp" && $3 ~ /^%[a-z0-9]+,%[a-z0-9]+$/ ? $3 : "" }
+      END { flush() }'
 }
 
 names=$(functions "$handles")

@@ -237,7 +237,8 @@ TEST_F(HandleChecksTest, SealsAndNoGcScopesBelongToTheMutatorsThread) {
 Handle<Node> Escaped(Mutator& mutator) {
   HandleScope scope(mutator);
   EscapableHandleScope inner(mutator);
-  return inner.New<Node>(1);
+  const Handle<Node> node = inner.New<Node>(1);
+  return node;
 }
 
 TEST_F(HandleChecksTest, WhereAnEscapableScopeClosedIsNamed) {
