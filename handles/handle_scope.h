@@ -185,8 +185,8 @@ class ABSL_LOCKABLE HandleScope {
                                           internal::ArraySize{size});
   }
 
-  // A handle of what `source`, a Member or a MutableHandle, refers to now;
-  // nothing if it refers to nothing.
+  // A handle of what `source`, a Member, MutableHandle or Persistent, refers to
+  // now; nothing if it refers to nothing.
   template <ObjectReference R>
   MaybeHandle<typename R::element_type> Local(
       const R& source) & BIBOP_CREATES_HANDLES {
@@ -206,8 +206,8 @@ class ABSL_LOCKABLE HandleScope {
     return MutableHandle<T>(slot, mutator_.handles().TagOf(mark_, nullptr));
   }
 
-  // The same, referring to what `source`, a Handle, Member or MutableHandle,
-  // refers to now.
+  // The same, referring to what `source`, a Handle, Member, MutableHandle or
+  // Persistent, refers to now.
   template <ObjectReference R>
   MutableHandle<typename R::element_type> Mutable(
       const R& source) & BIBOP_CREATES_HANDLES {

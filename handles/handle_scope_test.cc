@@ -181,6 +181,13 @@ TEST_F(HandleScopeTest, AMutableHandleTakesOneSlotHoweverOftenItIsAssigned) {
   EXPECT_FALSE(at);
 }
 
+TEST_F(HandleScopeTest, ANullMutableHandleIsNotDereferencedInCheckedBuilds) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
+  HandleScope scope(mutator_);
+  MutableHandle<Base> at = scope.Mutable<Base>();
+  EXPECT_DEATH(static_cast<void>(*at), "a null MutableHandle is dereferenced");
+}
+
 TEST_F(HandleScopeTest, AnEmptyMaybeHandleHasToBeAsked) {
   const MaybeHandle<Base> empty;
   EXPECT_TRUE(empty.IsEmpty());

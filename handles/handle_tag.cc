@@ -52,9 +52,10 @@ void CheckedHandleTag::CheckOnStack() const {
   ABSL_LOG(FATAL)
       << "a handle is kept at " << this
       << ", which is not on the stack of this thread: in a container, a global "
-         "variable, a coroutine or an object that was made with new. Handles "
-         "are for the stack; use a Member in a garbage-collected object, else "
-         "a Persistent. Its scope was opened at "
+         "variable, a coroutine, an object that was made with new, or a lambda "
+         "that was given to a std::function or a std::thread. Handles are for "
+         "the stack; use a Member in a garbage-collected object, else a "
+         "Persistent. Its scope was opened at "
       << PlaceOf(scope_.opened) << ".";
 }
 

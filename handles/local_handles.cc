@@ -39,8 +39,9 @@ void LocalHandles::Extend() {
   if (next_ == nullptr) {
     if (sealed_depth_ == depth_) {
       ABSL_LOG(FATAL)
-          << "a handle was created under a SealedHandleScope: open a "
-             "HandleScope inside of it, or create the handle before";
+          << "a handle was created under a SealedHandleScope, or an "
+             "EscapableHandleScope whose handle would go there: open a "
+             "HandleScope inside of the seal, or create the handle before";
     }
     next_ = sealed_next_;
     if (!IsEndOfBlock(next_)) return;

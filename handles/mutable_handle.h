@@ -14,6 +14,7 @@
 
 #include "absl/log/absl_check.h"
 #include "bibop/base/attributes.h"
+#include "bibop/base/build_config.h"
 #include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_tag.h"
@@ -59,8 +60,10 @@ class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
     tag_.CheckUsable();
     return reinterpret_cast<T*>(*slot_);
   }
-  T* operator->() const { return get(); }
-  T& operator*() const { return *get(); }
+  // The object. If there is none, the program reads at an address near 0 and
+  // faults; checked builds abort with a sentence.
+  T* operator->() const { return NotNull(); }
+  T& operator*() const { return *NotNull(); }
 
   // A handle of the object that it refers to now, which keeps that object alive
   // only until this is assigned to: for passing to a function. Use
@@ -78,6 +81,15 @@ class BIBOP_GSL_POINTER [[nodiscard]] MutableHandle {
   // `tag` is that of a handle that is good until the scope of `slot` closes.
   MutableHandle(HandleSlot* slot, internal::HandleTag tag)
       : slot_(slot), tag_(tag) {}
+
+  T* NotNull() const {
+    T* object = get();
+    if constexpr (kCheckedHandles) {
+      ABSL_CHECK(object != nullptr)
+          << "a null MutableHandle is dereferenced: test it first";
+    }
+    return object;
+  }
 
   void Set(T* object) {
     tag_.CheckUsable();

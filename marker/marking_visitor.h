@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/base/attributes.h"
+#include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
 
 namespace bibop {
@@ -57,9 +58,14 @@ class MarkingVisitor {
 
   template <class Field>
   void Visit(const Field& field) {
-    static_assert(!RootReference<Field>,
-                  "Trace visits Members; this field is a root without it: a "
-                  "Persistent is for objects of other heaps");
+    static_assert(
+        !RootReference<Field>,
+        "Trace visits Members, and this field is a Persistent, a root "
+        "by itself: make it a Member if it refers into the same heap, "
+        "else leave it out of Trace");
+    static_assert(!IsScoped<Field>,
+                  "Trace visits Members, and this field is a handle, which is "
+                  "for the stack: make it a Member");
     if constexpr (ObjectReference<Field>) {
       VisitPointer(field.get());
     } else if constexpr (std::is_array_v<Field> || IsStdArray<Field>::value) {

@@ -20,6 +20,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/log/absl_check.h"
+#include "bibop/base/build_config.h"
 #include "bibop/handles/object_reference.h"
 
 namespace bibop {
@@ -35,7 +37,8 @@ class Member {
   // NOLINTNEXTLINE(google-explicit-constructor): like a pointer
   Member(std::nullptr_t) {}
 
-  // Refers to what `source`, a Handle, MutableHandle or Member, refers to.
+  // Refers to what `source`, a Handle, MutableHandle, Member or Persistent,
+  // refers to.
   template <ReferenceTo<T> R>
   // NOLINTNEXTLINE(google-explicit-constructor): like a pointer
   Member(const R& source) : object_(source.get()) {}
@@ -65,8 +68,10 @@ class Member {
   // until the next allocation, or as long as this Member is reachable and
   // unchanged.
   T* get() const { return object_; }
-  T* operator->() const { return object_; }
-  T& operator*() const { return *object_; }
+  // The object. If there is none, the program reads at an address near 0 and
+  // faults; checked builds abort with a sentence.
+  T* operator->() const { return NotNull(); }
+  T& operator*() const { return *NotNull(); }
 
   // Whether it refers to nothing.
   bool operator==(std::nullptr_t) const { return object_ == nullptr; }
@@ -77,6 +82,14 @@ class Member {
   }
 
  private:
+  T* NotNull() const {
+    if constexpr (kCheckedHandles) {
+      ABSL_CHECK(object_ != nullptr)
+          << "a null Member is dereferenced: test it first";
+    }
+    return object_;
+  }
+
   T* object_ = nullptr;
 };
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "bibop/base/build_config.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/mutable_handle.h"
@@ -41,6 +42,12 @@ TEST_F(MemberTest, IsNullUntilItIsAssigned) {
   EXPECT_TRUE(member == handle);
   member = nullptr;
   EXPECT_FALSE(member);
+}
+
+TEST_F(MemberTest, IsNotDereferencedWhereItIsNullInCheckedBuilds) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
+  const Member<Base> member;
+  EXPECT_DEATH(static_cast<void>(*member), "a null Member is dereferenced");
 }
 
 TEST_F(MemberTest, TakesWhateverRefersToAnObject) {

@@ -131,10 +131,9 @@ bool Safepoints::BeginCycle(bool wait) {
     return true;
   }
   ABSL_CHECK(collector_ != std::this_thread::get_id())
-      << "a collection was asked for during a collection, by a destructor or "
-         "by a Trace: neither may collect; or by HeapOptions::on_cycle_end, "
-         "which "
-         "may neither allocate nor collect";
+      << "an allocation, or a call of Collect, asked for a collection during a "
+         "collection, in a destructor, a Trace or HeapOptions::on_cycle_end: "
+         "they may neither allocate nor collect";
   // The collector may be waiting for this thread, in a destructor that wants a
   // lock which this thread holds.
   if (!wait && phase_.load(std::memory_order_relaxed) == Phase::kPreparing) {

@@ -68,6 +68,23 @@ struct Misuse {
 void Use(HandleScope& scope) { scope.New<Misuse>(); }
 #endif
 
+#ifdef VISITS_A_HANDLE
+struct Misuse {
+  explicit Misuse(Handle<Node> node) : next(node) {}
+  void Trace(auto& visitor) const { visitor(next); }
+  Handle<Node> next;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(scope.New<Node>()); }
+#endif
+
+#ifdef VISITS_A_PERSISTENT
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(next); }
+  Persistent<Node> next;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
 #ifdef HIDES_A_DESTRUCTOR
 class Misuse {
   ~Misuse() = default;

@@ -667,6 +667,18 @@ MISUSES = [
                 "errors": "the collector cannot call the Trace of this array.s elements",
             },
             {
+                "id": "visits_a_handle",
+                "title": "has a `Handle` as a field that `Trace` visits",
+                "src": "classes.cc",
+                "errors": "this field is a handle, which is for the stack",
+            },
+            {
+                "id": "visits_a_persistent",
+                "title": "has a `Persistent` as a field that `Trace` visits",
+                "src": "classes.cc",
+                "errors": "this field is a Persistent, a root by itself",
+            },
+            {
                 "id": "visits_what_is_no_reference",
                 "title": "visits a plain pointer in `Trace`",
                 "src": "classes.cc",
