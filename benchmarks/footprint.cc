@@ -50,7 +50,10 @@ template <class T>
 RunResult Result(int64_t resident_before, const T* list) {
   const int64_t resident = ResidentBytes() - resident_before;
   int64_t count = 0;
-  for (; list != nullptr; list = &*list->next) ++count;
+  if (list != nullptr) ++count;
+  for (; list != nullptr && list->next != nullptr; list = &*list->next) {
+    ++count;
+  }
   return {.units = count,
           .figures = {{"bytes_per_object", static_cast<double>(resident) /
                                                static_cast<double>(count)}}};

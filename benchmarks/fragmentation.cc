@@ -53,7 +53,10 @@ static_assert(sizeof(Small<Member>) == 8 && sizeof(Large<Member>) == 1024);
 template <class T>
 int64_t Length(const T* list) {
   int64_t length = 0;
-  for (; list != nullptr; list = &*list->next) ++length;
+  if (list != nullptr) ++length;
+  for (; list != nullptr && list->next != nullptr; list = &*list->next) {
+    ++length;
+  }
   return length;
 }
 

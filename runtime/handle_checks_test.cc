@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "bibop/base/build_config.h"
 #include "bibop/handles/branded_handle_scope.h"
 #include "bibop/handles/escapable_handle_scope.h"
@@ -57,7 +58,7 @@ class HandleChecksTest : public ::testing::Test {
 };
 
 // A handle of a scope that has closed.
-Handle<Node> Dangling(Mutator& mutator) {
+ABSL_ATTRIBUTE_NOINLINE Handle<Node> Dangling(Mutator& mutator) {
   HandleScope scope(mutator);
   const Handle<Node> node = scope.New<Node>(1);
   return node;
@@ -234,7 +235,7 @@ TEST_F(HandleChecksTest, SealsAndNoGcScopesBelongToTheMutatorsThread) {
       "a SealedHandleScope was opened by another thread than its mutator's");
 }
 
-Handle<Node> Escaped(Mutator& mutator) {
+ABSL_ATTRIBUTE_NOINLINE Handle<Node> Escaped(Mutator& mutator) {
   HandleScope scope(mutator);
   EscapableHandleScope inner(mutator);
   const Handle<Node> node = inner.New<Node>(1);
