@@ -179,8 +179,8 @@ class LocalHandles {
     if constexpr (kCheckedHandles) ledger_->Unpark();
   }
 
-  // In checked builds aborts on another thread, or while parked; `what` was
-  // used.
+  // In checked builds aborts on another thread, or while parked, where `what`
+  // is being opened.
   void CheckRunningHere([[maybe_unused]] const char* what) const {
     if constexpr (kCheckedHandles) ledger_->CheckRunningHere(what);
   }

@@ -20,10 +20,12 @@
 namespace bibop::internal {
 namespace {
 
-// Ledgers that no mutator uses.
+// Ledgers that no mutator uses, with room for all there are: a thread that
+// leaves its heap needs no memory for it.
 struct Idle {
   absl::Mutex mutex;
   std::vector<ScopeLedger*> ledgers ABSL_GUARDED_BY(mutex);
+  size_t all ABSL_GUARDED_BY(mutex) = 0;
 };
 
 Idle& GetIdle() {
@@ -51,13 +53,17 @@ std::string PlaceOf(const std::source_location& place) {
 ScopeLedger& ScopeLedger::Acquire() {
   ScopeLedger* ledger = nullptr;
   {
-    absl::MutexLock lock(GetIdle().mutex);
-    if (!GetIdle().ledgers.empty()) {
-      ledger = GetIdle().ledgers.back();
-      GetIdle().ledgers.pop_back();
+    Idle& idle = GetIdle();
+    absl::MutexLock lock(idle.mutex);
+    if (idle.ledgers.empty()) {
+      idle.ledgers.reserve(idle.all + 1);
+      ledger = new ScopeLedger();
+      ++idle.all;
+    } else {
+      ledger = idle.ledgers.back();
+      idle.ledgers.pop_back();
     }
   }
-  if (ledger == nullptr) ledger = new ScopeLedger();
   ledger->max_handles_ = 0;
   ledger->thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   return *ledger;

@@ -67,7 +67,7 @@ class ScopeLedger {
   void Park() { parked_ = true; }
   void Unpark() { parked_ = false; }
 
-  // Aborts on another thread, or while parked; `what` was used.
+  // Aborts on another thread, or while parked, where `what` is being opened.
   void CheckRunningHere(const char* what) const;
 
   // Aborts unless the scope may create a handle now: it is the innermost one,

@@ -38,7 +38,6 @@ class TestMutator final : private TestRootSlots, public MutatorBase {
 
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
                                      size_t size) override {
-    handles().FreeSpares();
     return allocator().AllocateSlow(type, id, size);
   }
   [[noreturn]] void OutOfMemory(const absl::Status& status) override {

@@ -14,13 +14,13 @@
 
 #include "absl/base/config.h"
 #include "absl/log/absl_check.h"
+#include "bibop/base/build_config.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/test_mutator.h"
-#include "bibop/heap/cage.h"
-#include "bibop/heap/object_heap.h"
+#include "bibop/runtime/heap.h"
+#include "bibop/runtime/mutator.h"
 #include "gtest/gtest.h"
 
 namespace {
@@ -28,10 +28,13 @@ namespace {
 // The memory that operator new gave and that was not given back. The heap's
 // objects are not made with it; blocks of slots are.
 std::atomic<int64_t> bytes_of_new = 0;
+// Whether it has no more.
+std::atomic<bool> new_fails = false;
 // How often it was called.
 std::atomic<int64_t> calls_of_new = 0;
 
 void* Allocate(size_t size, size_t alignment) {
+  if (new_fails) throw std::bad_alloc();
   void* memory = nullptr;
   ABSL_CHECK_EQ(posix_memalign(&memory, alignment, size), 0);
   bytes_of_new.fetch_add(static_cast<int64_t>(malloc_usable_size(memory)),
@@ -91,9 +94,9 @@ class SlotBlocksTest : public ::testing::Test {
     }
   }
 
-  std::unique_ptr<ObjectHeap> heap_ =
-      ObjectHeap::Create(Cage::kCapacity).value();
-  TestMutator mutator_{*heap_};
+  std::unique_ptr<Heap> heap_ = Heap::Create({}).value();
+  MutatorScope attached_{*heap_};
+  Mutator& mutator_ = attached_;
   const int64_t at_first_ = bytes_of_new;
 };
 
@@ -112,6 +115,70 @@ TEST_F(SlotBlocksTest, AScopeOfTenMillionHandlesGivesItsBlocksBack) {
   EXPECT_EQ(mutator_.handles().size(), 1u);
   outermost.New<Large>();
   EXPECT_LE(MoreThanAtFirst(), kMostLeft);
+}
+
+TEST_F(SlotBlocksTest, AParkedThreadKeepsFewBlocks) {
+  {
+    HandleScope scope(mutator_);
+    Fill(scope, scope.New<int>(1), 1'000'000);
+  }
+  EXPECT_GT(MoreThanAtFirst(), kMostLeft);
+  {
+    ParkedScope parked(mutator_);
+  }
+  EXPECT_LE(MoreThanAtFirst(), kMostLeft);
+}
+
+// A handle takes memory at the end of a block.
+TEST_F(SlotBlocksTest, WithoutMemoryAHandleThrowsAndNothingElseChanges) {
+  HandleScope scope(mutator_);
+  const Handle<int> object = scope.New<int>(1);
+  Fill(scope, object, LocalHandles::kBlockSlots - 1);
+  const size_t size = mutator_.handles().size();
+  new_fails = true;
+  bool local_threw = false;
+  bool new_threw = false;
+  try {
+    static_cast<void>(scope.Local(object));
+  } catch (const std::bad_alloc&) {
+    local_threw = true;
+  }
+  try {
+    scope.New<int>(2);
+  } catch (const std::bad_alloc&) {
+    new_threw = true;
+  }
+  new_fails = false;
+  EXPECT_TRUE(local_threw);
+  EXPECT_TRUE(new_threw);
+  EXPECT_EQ(mutator_.handles().size(), size);
+  EXPECT_EQ(*scope.New<int>(3), 3);
+  EXPECT_EQ(mutator_.handles().size(), size + 1);
+}
+
+// Opens scopes inside of each other until there is no memory for one; returns
+// how many.
+int NestUntilItThrows(MutatorBase& mutator, int depth) {
+  // More than the ledger has room for by doubling once.
+  if (depth == 1000) return depth;
+  try {
+    HandleScope scope(mutator);
+    return NestUntilItThrows(mutator, depth + 1);
+  } catch (const std::bad_alloc&) {
+    return depth;
+  }
+}
+
+// Checked builds note each scope. One that was not opened was counted as open.
+TEST_F(SlotBlocksTest, WithoutMemoryAScopeThrowsAndIsNotOpen) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
+  HandleScope scope(mutator_);
+  new_fails = true;
+  const int nested = NestUntilItThrows(mutator_, 0);
+  new_fails = false;
+  EXPECT_LT(nested, 1000);
+  EXPECT_EQ(mutator_.handles().depth(), 1);
+  EXPECT_EQ(*scope.New<int>(1), 1);
 }
 
 TEST_F(SlotBlocksTest, AMillionScopesTakeWhatOneTakes) {
@@ -159,9 +226,9 @@ TEST_F(SlotBlocksTest, AMillionScopesNest) {
   constexpr int kDepth = 1'000'000;
 #endif
   const std::function<void()> body = [] {
-    const std::unique_ptr<ObjectHeap> heap =
-        ObjectHeap::Create(Cage::kCapacity).value();
-    TestMutator mutator{*heap};
+    const std::unique_ptr<Heap> heap = Heap::Create({}).value();
+    MutatorScope attached(*heap);
+    Mutator& mutator = attached;
     HandleScope scope(mutator);
     EXPECT_EQ(Nest(mutator, scope.New<int>(1), kDepth), size_t{kDepth} + 1);
     EXPECT_EQ(mutator.handles().size(), 1u);
