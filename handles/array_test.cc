@@ -35,6 +35,8 @@ class ArrayTest : public ::testing::Test {
     mutator_.allocator().Retire();
     heap_->BeginMark();
     heap_->FinishMark();
+    heap_->EndClearing();
+    heap_->StartSweep();
     heap_->FinishSweep();
   }
 

@@ -1,19 +1,25 @@
-// The part of a mutator that handles need: its slots, its allocator, and its
-// cache of slots for roots outside the stack. The
-// mutator itself, which knows about collections, is in runtime/.
+// The part of a mutator that handles and references need: its slots, its
+// allocator, its cache of slots for roots outside the stack, and what it
+// overwrote during a mark. The mutator itself, which knows about collections,
+// is in runtime/.
+//
+// Used by its thread, the one that made it, except where a function says so.
+// The mutators of a thread, one for each heap that it is attached to, are a
+// list.
 
 #ifndef BIBOP_HANDLES_MUTATOR_BASE_H_
 #define BIBOP_HANDLES_MUTATOR_BASE_H_
 
 #include <cstddef>
-#include <utility>
 
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/local_handles.h"
+#include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/local_allocator.h"
+#include "bibop/heap/object_heap.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -30,6 +36,19 @@ class MutatorBase {
   LocalAllocator& allocator() { return allocator_; }
   // The free slots that this mutator makes Persistents of.
   LocalRootSlots& root_slots() { return root_slots_; }
+
+  // What this mutator overwrote during a mark.
+  LocalSnapshot& snapshot() { return snapshot_; }
+  // The heap in which this mutator allocates.
+  ObjectHeap& object_heap() const { return snapshot_.heap(); }
+
+  // The calling thread's mutators: the one that was made last, or null, and the
+  // one made before.
+  static MutatorBase* LatestOfThisThread() { return latest_of_thread; }
+  MutatorBase* next_of_thread() const { return next_of_thread_; }
+
+  // Whether the thread may not touch the heap now.
+  bool parked() const { return parked_; }
 
   // Returns a cell for an object of `type` that takes `size` bytes, `type.size`
   // or more, uninitialized, after whatever it takes: sweeping, more memory, a
@@ -58,16 +77,26 @@ class MutatorBase {
   [[noreturn]] virtual void OutOfMemory(const absl::Status& status) = 0;
 
  protected:
-  MutatorBase(LocalAllocator allocator, RootSlotPool& roots)
-      : allocator_(std::move(allocator)), root_slots_(roots) {}
-  ~MutatorBase() = default;
+  MutatorBase(LocalAllocator allocator, RootSlotPool& roots);
+  // Aborts on another thread than the mutator's.
+  ~MutatorBase();
+
+  // Notes that the thread may not touch the heap, or that it may again.
+  void set_parked(bool parked);
 
  private:
+  // Known to be constant at first, so that a look at it is one instruction and
+  // no call.
+  static constinit thread_local MutatorBase* latest_of_thread;
+
   LocalAllocator allocator_;
   LocalHandles handles_;
   // How many such stretches are open.
   int no_gc_ = 0;
   LocalRootSlots root_slots_;
+  LocalSnapshot snapshot_;
+  MutatorBase* next_of_thread_;
+  bool parked_ = false;
 };
 
 }  // namespace bibop

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace bibop {
 namespace {
@@ -46,7 +47,30 @@ void ForEachWord(BlockDescriptor& block, CellRun run, F change) {
 // else's.
 constexpr uint64_t kWholeWord = ~uint64_t{0};
 
+// Fills mark bytes, eight a step where they are aligned: a marker that has an
+// address of what was in such a cell may be reading one.
+void SetMarks(uint8_t* marks, size_t count, Epoch mark) {
+  constexpr uint64_t kEachByte = 0x0101010101010101;
+  uint8_t* const end = marks + count;
+  const auto store = [mark](uint8_t* at) {
+    std::atomic_ref(*at).store(mark, std::memory_order_relaxed);
+  };
+  for (; marks != end && reinterpret_cast<uintptr_t>(marks) % 8 != 0; ++marks) {
+    store(marks);
+  }
+  for (; end - marks >= 8; marks += 8) {
+    std::atomic_ref(*reinterpret_cast<uint64_t*>(marks))
+        .store(mark * kEachByte, std::memory_order_relaxed);
+  }
+  for (; marks != end; ++marks) store(marks);
+}
+
 }  // namespace
+
+void BlockDescriptor::Publish(const BlockDescriptor& description) {
+  std::memcpy(this, &description, offsetof(BlockDescriptor, kind));
+  std::atomic_ref(kind).store(description.kind, std::memory_order_release);
+}
 
 CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
   if (from >= block.cell_count) return {from, from};
@@ -55,14 +79,18 @@ CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
   return {first, FindBit(block, first, 0)};
 }
 
-void SetAllocBits(BlockDescriptor& block, CellRun run) {
+void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark) {
   ForEachWord(block, run, [](uint64_t& word, uint64_t mask) {
+    std::atomic_ref bits(word);
     if (mask == kWholeWord) {
-      word = mask;
+      bits.store(mask, std::memory_order_relaxed);
     } else {
-      std::atomic_ref(word).fetch_or(mask, std::memory_order_relaxed);
+      bits.fetch_or(mask, std::memory_order_relaxed);
     }
   });
+  SetMarks(block.marks + run.first, run.last - run.first, mark);
+  if (mark != 0) block.NoteMarked(mark);
+  std::atomic_thread_fence(std::memory_order_release);
 }
 
 void ClearAllocBits(BlockDescriptor& block, CellRun run) {

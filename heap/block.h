@@ -24,14 +24,21 @@
 //
 // The cage owns descriptors and side records. Alloc bits are written by the
 // mutator that allocates in the block, by the sweeper, and by a mutator whose
-// constructor threw; words that two of them may write are changed by atomic
+// constructor threw, and read by conservative look-ups at any time; so every
+// access is atomic, and where two may write a word its changes are atomic
 // operations. Clearing a bit is a release and reading one before its cell is
 // used again an acquire: what the last owner did to the cell comes before. Bits
 // are set relaxed: what is in a cell is published by whatever publishes it.
+//
+// Mark bytes are written by markers, and by the mutator that is handed the
+// cells, before it can publish an object in them: ReadyCells ends with a fence
+// for that. They are read by markers and by barriers. Relaxed: two markers that
+// both find an object unmarked both trace it, which does no harm.
 
 #ifndef BIBOP_HEAP_BLOCK_H_
 #define BIBOP_HEAP_BLOCK_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -73,18 +80,22 @@ struct alignas(64) BlockDescriptor {
   uint32_t run_index = 0;
   uint32_t run_blocks = 0;
   uint16_t cell_count = 0;
-  // The size of the side record, in the table's units.
-  uint8_t side_units = 0;
-  BlockKind kind = BlockKind::kFree;
   // Who allocated in the block last: its memory is in that one's cache,
   // perhaps.
   uint16_t home = 0;
+  // The size of the side record, in the table's units.
+  uint8_t side_units = 0;
   // The epoch in whose mark's result the block was last swept. In the first
   // block of the run.
   Epoch swept_epoch = 0;
   // The last epoch in which an object in the block was marked. In the first
-  // block of the run; others remember that the first was told.
+  // block of the run; others remember that the first was told. Written by
+  // markers and by mutators, relaxed; read when the mark has finished.
   Epoch marked_epoch = 0;
+  // Written by Publish (release) and, when nobody looks, by the cage; read by
+  // conservative look-ups (acquire), which look at nothing else of a free
+  // block.
+  BlockKind kind = BlockKind::kFree;
 
   // The offset from the run's start of the byte at `offset` from this block's.
   size_t OffsetInRun(size_t offset) const {
@@ -101,26 +112,50 @@ struct alignas(64) BlockDescriptor {
   size_t alloc_words() const { return (size_t{cell_count} + 63) / 64; }
   // Whether an object lives in the cell or the cell was handed out.
   bool IsAllocated(size_t index) const {
-    return (alloc_bits[index / 64] >> (index % 64) & 1) != 0;
+    return (std::atomic_ref(alloc_bits[index / 64])
+                    .load(std::memory_order_relaxed) >>
+                (index % 64) &
+            1) != 0;
+  }
+  // The epoch in which the object in the cell was last marked.
+  Epoch MarkOf(size_t index) const {
+    return std::atomic_ref(marks[index]).load(std::memory_order_relaxed);
   }
   // The type of the object in the cell.
   const TypeInfo* TypeOfCell(size_t index) const {
     return type != nullptr ? type : TypeOf(type_ids[index]);
   }
+  // Whether the block is in use. Any thread may ask.
+  bool IsInUse() const {
+    return std::atomic_ref(const_cast<BlockKind&>(kind))
+               .load(std::memory_order_acquire) != BlockKind::kFree;
+  }
+  // Becomes what `description` says, the kind last: who finds the block in use
+  // finds the rest.
+  //
+  // REQUIRES: kind is kFree.
+  void Publish(const BlockDescriptor& description);
   // The descriptor of the run's first block.
   BlockDescriptor* first() { return this - run_index; }
   const BlockDescriptor* first() const { return this - run_index; }
   // Marks the object whose mark byte that is.
   void Mark(uint8_t& mark, Epoch epoch) {
-    mark = epoch;
-    if (marked_epoch != epoch) [[unlikely]] {
-      marked_epoch = epoch;
-      first()->marked_epoch = epoch;
+    std::atomic_ref(mark).store(epoch, std::memory_order_relaxed);
+    NoteMarked(epoch);
+  }
+  // Says that an object in the block was marked.
+  void NoteMarked(Epoch epoch) {
+    std::atomic_ref own(marked_epoch);
+    if (own.load(std::memory_order_relaxed) != epoch) [[unlikely]] {
+      own.store(epoch, std::memory_order_relaxed);
+      std::atomic_ref(first()->marked_epoch)
+          .store(epoch, std::memory_order_relaxed);
     }
   }
   void Mark(size_t index, Epoch epoch) { Mark(marks[index], epoch); }
 };
 static_assert(sizeof(BlockDescriptor) == 64);
+static_assert(offsetof(BlockDescriptor, kind) + 1 == sizeof(BlockDescriptor));
 
 // The reciprocal of a cell size as BlockDescriptor keeps it.
 constexpr uint64_t ReciprocalOf(size_t cell_size) {
@@ -137,8 +172,11 @@ struct CellRun {
 // an empty one if there is none.
 CellRun NextFreeRun(const BlockDescriptor& block, size_t from);
 
-// Sets or clears the alloc bits of the cells of `run`.
-void SetAllocBits(BlockDescriptor& block, CellRun run);
+// Makes cells ready to be handed out: sets their alloc bits, and their mark
+// bytes to `mark`, the epoch of objects that are to be born marked, or 0. Both
+// come before whatever the calling thread publishes afterwards.
+void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark);
+// Clears the alloc bits of the cells of `run`.
 void ClearAllocBits(BlockDescriptor& block, CellRun run);
 
 }  // namespace bibop

@@ -92,13 +92,16 @@ TEST(Block, EpochsFollowOneAnotherAndNeverAreZero) {
 class Bits {
  public:
   explicit Bits(size_t cell_count)
-      : words_((cell_count + 63) / 64), model_(cell_count) {
+      : words_((cell_count + 63) / 64),
+        marks_(64 * words_.size()),
+        model_(cell_count) {
+    block_.marks = marks_.data();
     block_.alloc_bits = words_.data();
     block_.cell_count = static_cast<uint16_t>(cell_count);
   }
 
   void Set(CellRun run) {
-    SetAllocBits(block_, run);
+    ReadyCells(block_, run, 0);
     std::fill(model_.begin() + run.first, model_.begin() + run.last, true);
   }
   void Clear(CellRun run) {
@@ -124,6 +127,7 @@ class Bits {
  private:
   BlockDescriptor block_ = {};
   std::vector<uint64_t> words_;
+  std::vector<uint8_t> marks_;
   std::vector<bool> model_;
 };
 

@@ -115,16 +115,18 @@ absl::StatusOr<uint32_t> Cage::TakeBlocks(uint32_t count) {
   }
   // Longer than any free run, so longer than the one at the frontier.
   const uint32_t more = count - free_runs_.LengthBefore(blocks_used_);
-  const size_t end = size_t{blocks_used_} + more;
-  if (absl::Status s = blocks_.EnsureCommitted(end * kBlockSize); !s.ok()) {
-    return s;
-  }
-  if (absl::Status s =
-          descriptors_.EnsureCommitted(end * sizeof(BlockDescriptor));
+  const uint32_t end = blocks_used_ + more;
+  if (absl::Status s = blocks_.EnsureCommitted(size_t{end} * kBlockSize);
       !s.ok()) {
     return s;
   }
-  free_runs_.Add({std::exchange(blocks_used_, end), more}, /*resident=*/false);
+  if (absl::Status s =
+          descriptors_.EnsureCommitted(size_t{end} * sizeof(BlockDescriptor));
+      !s.ok()) {
+    return s;
+  }
+  free_runs_.Add({blocks_used_.exchange(end, std::memory_order_release), more},
+                 /*resident=*/false);
   return *free_runs_.Take(count);
 }
 
@@ -152,7 +154,7 @@ absl::StatusOr<BlockDescriptor*> Cage::Allocate(BlockDescriptor&& descriptor) {
   BlockDescriptor* first = DescriptorOfBlock(*taken);
   for (uint32_t i = 0; i < descriptor.run_blocks; ++i) {
     descriptor.run_index = i;
-    first[i] = descriptor;
+    first[i].Publish(descriptor);
   }
   PoisonUnused(StartOf(first), first->run_bytes());
   bytes_in_use_ += first->run_bytes();
@@ -169,8 +171,8 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateUniform(const TypeInfo& type,
       .cell_size = type.cell_size,
       .run_blocks = 1,
       .cell_count = static_cast<uint16_t>(kBlockSize / type.cell_size),
-      .kind = BlockKind::kUniform,
       .swept_epoch = epoch,
+      .kind = BlockKind::kUniform,
   });
 }
 
@@ -181,8 +183,8 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateMixed(
       .cell_size = size_class.cell_size,
       .run_blocks = size_class.blocks,
       .cell_count = size_class.cells,
-      .kind = BlockKind::kMixed,
       .swept_epoch = epoch,
+      .kind = BlockKind::kMixed,
   });
 }
 
@@ -201,8 +203,8 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateSpan(const TypeInfo& type,
       .run_blocks =
           static_cast<uint32_t>(RoundUp(size, kBlockSize) / kBlockSize),
       .cell_count = 1,
-      .kind = BlockKind::kSpan,
       .swept_epoch = epoch,
+      .kind = BlockKind::kSpan,
   });
 }
 
@@ -220,9 +222,10 @@ void Cage::Free(BlockDescriptor* block) {
 
 BlockDescriptor* Cage::FindBlock(uintptr_t word) const {
   const auto first = reinterpret_cast<uintptr_t>(blocks_.start());
-  if (word - first >= size_t{blocks_used_} * kBlockSize) return nullptr;
+  const size_t used = blocks_used_.load(std::memory_order_acquire);
+  if (word - first >= used * kBlockSize) return nullptr;
   BlockDescriptor* block = DescriptorOf(reinterpret_cast<void*>(word));
-  return block->kind == BlockKind::kFree ? nullptr : block;
+  return block->IsInUse() ? block : nullptr;
 }
 
 std::optional<BlockRun> Cage::TakeResident(size_t bytes) {

@@ -20,7 +20,7 @@
 // free blocks together would exceed the limit.
 //
 // Thread-compatible: callers serialize, but the static functions, Contains, and
-// DecommitBlocks may be called by any thread.
+// DecommitBlocks may be called by any thread, FindBlock as it says.
 //
 // Invariants: a block is in use or free or behind the frontier; bytes_in_use()
 // never exceeds the limit.
@@ -28,6 +28,7 @@
 #ifndef BIBOP_HEAP_CAGE_H_
 #define BIBOP_HEAP_CAGE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -111,7 +112,8 @@ class Cage {
   void Free(BlockDescriptor* block);
 
   // The descriptor of the block in use that `word`, any number, points into;
-  // null if it points into none.
+  // null if it points into none. Any thread may call it while no block is
+  // freed.
   BlockDescriptor* FindBlock(uintptr_t word) const;
 
   // Free blocks on their way back to the operating system: between the two
@@ -170,8 +172,9 @@ class Cage {
   const size_t max_bytes_;
   size_t bytes_in_use_ = 0;
   int64_t external_bytes_ = 0;
-  // How many blocks are not behind the frontier.
-  uint32_t blocks_used_ = 0;
+  // How many blocks are not behind the frontier. Written by who has the cage
+  // (release), when their descriptors can be read; read by FindBlock (acquire).
+  std::atomic<uint32_t> blocks_used_ = 0;
 };
 
 }  // namespace bibop

@@ -107,7 +107,7 @@ TEST_F(CageTest, ANewBlockHasNoObjectEvenIfItWasUsedBefore) {
   for (int round = 0; round < 3; ++round) {
     BlockDescriptor* block = Allocate<24>();
     EXPECT_EQ(NextFreeRun(*block, 0).last, kBlockSize / 24);
-    SetAllocBits(*block, {0, kBlockSize / 24});
+    ReadyCells(*block, {0, kBlockSize / 24}, 0);
     cage_->Free(block);
   }
 }

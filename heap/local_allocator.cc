@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -157,9 +156,7 @@ void LocalAllocator::Count(const BlockDescriptor& block, size_t objects) {
 void LocalAllocator::HandOut(const Source& source, TypeId id) {
   BlockDescriptor& block = *source.block();
   const CellRun run = source.region;
-  ABSL_DCHECK_EQ(block.swept_epoch, heap_.epoch());  // I-3
-  SetAllocBits(block, run);
-  std::memset(block.marks + run.first, 0, run.last - run.first);
+  ReadyCells(block, run, heap_.birth_mark());
   regions_[id] = {AddressOfCell(block, run.first),
                   AddressOfCell(block, run.last)};
 }

@@ -6,7 +6,8 @@
 // objects with extra bytes, cells of mixed blocks are used, so a rare type does
 // not cost a block.
 //
-// A region's alloc bits are set when it is handed out, its mark bytes are 0. So
+// A region's alloc bits are set when it is handed out, and its mark bytes are
+// those of objects that are born now (ObjectHeap::birth_mark). So
 // bits may be set where no object is yet; Retire clears them, and every
 // collection begins with it.
 //
@@ -101,6 +102,9 @@ class LocalAllocator {
   // Takes back a cell that was just allocated, when constructing the object
   // failed. No destructor will run for it.
   void Abandon(void* cell) { heap_.Abandon(cell); }
+
+  // The heap in which it allocates.
+  ObjectHeap& heap() const { return heap_; }
 
   // Gives up all regions: afterwards exactly the live objects have alloc bits
   // set, dead ones that were not yet swept included.

@@ -233,6 +233,7 @@ TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
     BlockDescriptor* block = Cage::DescriptorOf(kept);
     for (size_t i = 1; i < block->cell_count; ++i) (void)allocate().value();
     allocator_->Retire();
+    heap_->FinishSweep();
     heap_->BeginMark();
     Mark(*heap_, kept);
     // As if left from earlier cycles.
@@ -240,6 +241,8 @@ TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
       block->marks[i] = static_cast<uint8_t>(heap_->epoch() + 1 + i % 100);
     }
     heap_->FinishMark();
+    heap_->EndClearing();
+    heap_->StartSweep();
     for (size_t i = 1; i < block->cell_count; ++i) {
       void* cell = allocate().value();
       ASSERT_EQ(Cage::DescriptorOf(cell), block);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -30,6 +29,8 @@ namespace {
 // The heap of which this thread is sweeping a block, and so may be running a
 // destructor.
 constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
+// The heap whose objects' Traces this thread is calling.
+constinit thread_local const ObjectHeap* tracing_heap = nullptr;
 
 // Says that this thread sweeps.
 class SweepingScope {
@@ -43,12 +44,6 @@ class SweepingScope {
  private:
   const ObjectHeap* outer_;
 };
-
-void Append(std::vector<BlockDescriptor*>& to,
-            std::vector<BlockDescriptor*>& from) {
-  to.insert(to.end(), from.begin(), from.end());
-  from.clear();
-}
 
 // Takes the last block that had `home`, if it is among the last few; else the
 // last.
@@ -86,8 +81,8 @@ void ObjectHeap::DestroyObjects() {
   mutex_.lock();
   std::vector<BlockDescriptor*> blocks;
   for (const Space* space : used_spaces_) {
-    for (const auto* list :
-         {&space->unswept, &space->available, &space->full}) {
+    for (const auto* list : {&space->unswept, &space->unswept_with_room,
+                             &space->available, &space->full}) {
       blocks.insert(blocks.end(), list->begin(), list->end());
     }
   }
@@ -118,8 +113,13 @@ void ObjectHeap::AddFreed(size_t objects) {
                        std::memory_order_relaxed);
 }
 
+ObjectHeap::TracingScope::TracingScope(const ObjectHeap& heap)
+    : outer_(std::exchange(tracing_heap, &heap)) {}
+
+ObjectHeap::TracingScope::~TracingScope() { tracing_heap = outer_; }
+
 void ObjectHeap::CheckMayAllocate() const {
-  ABSL_CHECK(!marking_ && sweeping_heap != this)
+  ABSL_CHECK(tracing_heap != this && sweeping_heap != this)
       << "an object was allocated by a destructor or by a Trace: neither may "
          "allocate";
 }
@@ -147,9 +147,10 @@ bool ObjectHeap::SweepDead(BlockDescriptor& block) {
 }
 
 bool ObjectHeap::SweepOne(Space& space) {
-  if (space.unswept.empty()) return false;
-  BlockDescriptor* block = space.unswept.back();
-  space.unswept.pop_back();
+  if (!MaySweep(space)) return false;
+  std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
+  BlockDescriptor* block = unswept.back();
+  unswept.pop_back();
   const size_t live = SweepDead(*block) ? 0 : Sweep(*block);
   if (live == 0) {
     cage_->Free(block);
@@ -162,6 +163,7 @@ bool ObjectHeap::SweepOne(Space& space) {
 }
 
 bool ObjectHeap::SweepAny() {
+  if (!may_sweep_) return false;
   for (; sweep_cursor_ < used_spaces_.size(); ++sweep_cursor_) {
     if (SweepOne(*used_spaces_[sweep_cursor_])) return true;
   }
@@ -177,7 +179,7 @@ bool ObjectHeap::SweepSome(size_t most) {
 }
 
 void ObjectHeap::CheckMayCollect() const {
-  ABSL_CHECK(sweeping_heap != this)
+  ABSL_CHECK(tracing_heap != this && sweeping_heap != this)
       << "a collection was asked for by a destructor or by a Trace: neither "
          "may collect";
 }
@@ -185,56 +187,75 @@ void ObjectHeap::CheckMayCollect() const {
 void ObjectHeap::FinishSweep() {
   CheckMayCollect();
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(!marking_) << "FinishSweep comes before a mark or after it";
   while (SweepAny()) {
   }
   const auto nobody_sweeps = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return being_swept_ == 0;
   };
   mutex_.Await(absl::Condition(&nobody_sweeps));
+  may_sweep_ = false;
 }
 
 // ---- the mark ----
 
 void ObjectHeap::BeginMark() {
+  // A barrier on a thread that did not know yet that the last mark had finished
+  // may have left something.
+  while (!mark_queue_.Take().empty()) {
+  }
   absl::MutexLock lock(mutex_);
-  ABSL_CHECK(!marking_);
+  ABSL_CHECK(phase() == HeapPhase::kIdle);
   ABSL_CHECK_EQ(being_swept_, 0);
+  ABSL_CHECK(!may_sweep_) << "FinishSweep comes before a mark";
   for (const Space* space : used_spaces_) {
-    ABSL_CHECK(space->unswept.empty())
+    ABSL_CHECK(!space->AnyUnswept())
         << "a mark begins before the sweep of the last one is finished";
   }
   epoch_ = NextEpoch(epoch_);
-  marking_ = true;
+  birth_mark_.store(epoch_, std::memory_order_relaxed);
+  phase_.store(HeapPhase::kMarking, std::memory_order_relaxed);
+  internal::collecting_heaps.fetch_add(1, std::memory_order_relaxed);
 }
 
 void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
-  marking_ = false;
+  ABSL_CHECK(phase() == HeapPhase::kMarking);
   for (Space* space : used_spaces_) {
     // The last to be listed, so the first to be used again, were used last.
     space->unswept.swap(space->full);
-    Append(space->unswept, space->available);
+    space->unswept_with_room.swap(space->available);
     space->current = nullptr;
     space->returned.clear();
   }
   sweep_cursor_ = 0;
+  swept_epoch_ = epoch_;
+  phase_.store(HeapPhase::kClearing, std::memory_order_relaxed);
+}
+
+void ObjectHeap::EndClearing() {
+  absl::MutexLock lock(mutex_);
+  ABSL_CHECK(phase() == HeapPhase::kClearing);
+  birth_mark_.store(0, std::memory_order_relaxed);
+  phase_.store(HeapPhase::kIdle, std::memory_order_release);
+  internal::collecting_heaps.fetch_sub(1, std::memory_order_release);
+}
+
+void ObjectHeap::StartSweep() {
+  absl::MutexLock lock(mutex_);
+  ABSL_CHECK(phase() == HeapPhase::kIdle);
+  may_sweep_ = true;
 }
 
 // ---- allocation ----
 
 BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home) {
   for (;;) {
-    for (auto* list : {&space.available, &space.unswept}) {
-      if (list->empty()) continue;
-      BlockDescriptor* block = TakeLast(*list, home);
-      if (list == &space.available) return block;
-      if (SweepDead(*block)) return block;
-      if (Sweep(*block) < block->cell_count) return block;
-      space.full.push_back(block);
-      break;
-    }
-    if (space.available.empty() && space.unswept.empty()) return nullptr;
+    if (!space.available.empty()) return TakeLast(space.available, home);
+    if (!MaySweep(space)) return nullptr;
+    BlockDescriptor* block = TakeLast(space.NextUnswept(), home);
+    if (SweepDead(*block)) return block;
+    if (Sweep(*block) < block->cell_count) return block;
+    space.full.push_back(block);
   }
 }
 
@@ -244,10 +265,11 @@ void ObjectHeap::NoteFree() {
 
 BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
   if (!space.available.empty()) return TakeLast(space.available, home);
-  if (space.unswept.empty()) return nullptr;
-  BlockDescriptor* block = TakeLast(space.unswept, home);
+  if (!MaySweep(space)) return nullptr;
+  std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
+  BlockDescriptor* block = TakeLast(unswept, home);
   if (SweepDead(*block)) return block;
-  space.unswept.push_back(block);
+  unswept.push_back(block);
   return nullptr;
 }
 
@@ -265,9 +287,9 @@ absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
   for (BlockDescriptor*& block : blocks) {
     block = count == 0 ? TakeWithRoom(space, home) : TakeReady(space, home);
     // Another allocator may sweep what is unswept.
-    if (block == nullptr && space.unswept.empty()) {
+    if (block == nullptr && !MaySweep(space)) {
       absl::StatusOr<BlockDescriptor*> taken =
-          cage_->AllocateUniform(type, epoch_);
+          cage_->AllocateUniform(type, swept_epoch_);
       NoteFree();
       if (taken.ok()) {
         block = *taken;
@@ -324,7 +346,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
     }
     if (block == nullptr) {
       absl::StatusOr<BlockDescriptor*> taken =
-          cage_->AllocateMixed(SizeClassOf(size_class), epoch_);
+          cage_->AllocateMixed(SizeClassOf(size_class), swept_epoch_);
       if (!taken.ok()) return taken.status();
       NoteFree();
       block = *taken;
@@ -333,15 +355,13 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
     space.current = block;
     space.cursor = 0;
   }
-  ABSL_DCHECK_EQ(found.block->swept_epoch, epoch_);  // I-3
+  ABSL_DCHECK_EQ(found.block->swept_epoch, swept_epoch_);  // I-3
   const CellRun run = found.cells;
   if (run.last - run.first > most) {
     found.cells.last = run.first + most;
     space.returned.push_back({found.block, {found.cells.last, run.last}});
   }
-  SetAllocBits(*found.block, found.cells);
-  std::memset(found.block->marks + found.cells.first, 0,
-              found.cells.last - found.cells.first);
+  ReadyCells(*found.block, found.cells, birth_mark());
   return found;
 }
 
@@ -357,11 +377,10 @@ absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
   absl::MutexLock lock(mutex_);
   CheckMayAllocate();
   absl::StatusOr<BlockDescriptor*> block =
-      cage_->AllocateSpan(type, size, epoch_);
+      cage_->AllocateSpan(type, size, swept_epoch_);
   if (!block.ok()) return block.status();
   NoteFree();
-  SetAllocBits(**block, {0, 1});
-  (*block)->marks[0] = 0;
+  ReadyCells(**block, {0, 1}, birth_mark());
   Use(spans_);
   spans_.full.push_back(*block);
   AddCounts({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
@@ -451,8 +470,8 @@ std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (const Space* space : used_spaces_) {
-    for (const auto* list :
-         {&space->unswept, &space->available, &space->full}) {
+    for (const auto* list : {&space->unswept, &space->unswept_with_room,
+                             &space->available, &space->full}) {
       for (const BlockDescriptor* block : *list) {
         for (size_t index = 0; index < block->cell_count; ++index) {
           if (block->IsAllocated(index)) visit(ObjectIn(*block, index));
@@ -468,15 +487,18 @@ void ObjectHeap::CheckInvariants() const {
   ABSL_CHECK_EQ(being_swept_, 0);
   absl::flat_hash_set<const BlockDescriptor*> seen;
   size_t bytes = 0;
-  const bool marking = marking_;
-  const auto check_space = [&, marking](const Space& space, BlockKind kind) {
-    for (const auto* list : {&space.unswept, &space.available, &space.full}) {
+  const Epoch swept_epoch = swept_epoch_;
+  const auto check_space = [&, swept_epoch](const Space& space,
+                                            BlockKind kind) {
+    for (const auto* list : {&space.unswept, &space.unswept_with_room,
+                             &space.available, &space.full}) {
       for (const BlockDescriptor* block : *list) {
         ABSL_CHECK(seen.insert(block).second) << "a block is in two lists";
         ABSL_CHECK(block->kind == kind);
         bytes += block->run_bytes();
-        if (marking || list == &space.unswept) continue;
-        ABSL_CHECK_EQ(block->swept_epoch, epoch_) << "I-3";
+        if (list == &space.unswept || list == &space.unswept_with_room)
+          continue;
+        ABSL_CHECK_EQ(block->swept_epoch, swept_epoch) << "I-3";
       }
     }
     for (const MixedCells& cells : space.returned) {

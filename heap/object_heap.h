@@ -6,9 +6,18 @@
 // runs: its owner calls, in this order and with no allocation in between,
 //
 //   FinishSweep, retire every LocalAllocator, BeginMark,
-//   BlockDescriptor::Mark with epoch() for what lives, FinishMark.
+//   BlockDescriptor::Mark with epoch() for what lives,
+//   retire every LocalAllocator, FinishMark,
+//   clear references to what is not marked, EndClearing,
+//   see to it that nobody is in a weak read, StartSweep.
 //
-// After FinishMark no block is swept. Each is when its type or class next needs
+// LocalAllocators are retired while nobody allocates; otherwise mutators may
+// allocate all the time: from BeginMark to EndClearing their objects are born
+// marked. Nothing is swept from FinishSweep to StartSweep, so that no cell of
+// an object that a mark finds dead is used again before that is known to all;
+// from FinishMark on who needs cells gets new blocks.
+//
+// After StartSweep no block is swept. Each is when its type or class next needs
 // room, or by SweepSome, or by FinishSweep. Sweeping runs destructors, on the
 // thread that calls; they may neither allocate nor collect.
 //
@@ -44,6 +53,8 @@
 #include "absl/types/span.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/heap_phase.h"
+#include "bibop/heap/mark_queue.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 
@@ -150,25 +161,71 @@ class ObjectHeap {
   // The number of the last mark, or of the one that runs.
   Epoch epoch() const { return epoch_; }
 
+  // What the collection is doing. Any thread may ask; a running mutator's
+  // answer stays true until its next safepoint, except that kClearing may turn
+  // into kIdle, after which references to dead objects are cleared.
+  HeapPhase phase() const { return phase_.load(std::memory_order_acquire); }
+
+  // The mark that cells have when they are handed out: epoch() from BeginMark
+  // to EndClearing, else 0. Any thread may ask.
+  Epoch birth_mark() const {
+    return birth_mark_.load(std::memory_order_relaxed);
+  }
+
+  // Whether the object that `object` points at or into carries the mark of
+  // epoch(). Any thread may ask, of an object that was not swept.
+  bool IsMarked(const void* object) const {
+    const BlockDescriptor* block = Cage::DescriptorOf(object);
+    return block->MarkOf(block->CellIndex(
+               block->OffsetInRun(Cage::OffsetInBlock(object)))) == epoch_;
+  }
+
+  // What is still to be marked, and came from elsewhere than the marker.
+  MarkQueue& mark_queue() { return mark_queue_; }
+
   // Sweeps up to `most` blocks that the last mark left unswept, and gives empty
-  // ones back to the cage. Returns whether more are left.
+  // ones back to the cage. Returns whether more are left that may be swept.
   bool SweepSome(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Aborts if a destructor calls it: it may not collect.
+  // Aborts if a destructor or a Trace calls it: neither may collect.
   void CheckMayCollect() const;
 
-  // Sweeps all of them, and waits until no other thread sweeps any. Aborts if
-  // called by a destructor.
+  // Sweeps all of them, and waits until no other thread sweeps any. From now on
+  // nothing is swept until StartSweep. Aborts if called by a destructor.
   void FinishSweep() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Begins a new epoch: no object is marked any more.
+  // Begins a new epoch, in phase kMarking: no object is marked any more. Drops
+  // what is in the mark queue.
   //
-  // REQUIRES: FinishSweep was called, and every LocalAllocator has retired
-  // since.
+  // REQUIRES: FinishSweep was called, every LocalAllocator has retired since,
+  // and no mutator is running.
   void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Ends the mark: objects without the mark of this epoch are dead.
+  // Ends the mark, in phase kClearing: objects without the mark of this epoch
+  // are dead.
+  //
+  // REQUIRES: every LocalAllocator has retired, and no mutator is running.
   void FinishMark() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Says that no reference to a dead object is left: phase kIdle.
+  void EndClearing() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Lets dead objects be swept.
+  //
+  // REQUIRES: every mutator was at a safepoint since EndClearing.
+  void StartSweep() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // While it exists its thread may not allocate in the heap: it calls Traces.
+  class TracingScope {
+   public:
+    explicit TracingScope(const ObjectHeap& heap);
+    TracingScope(const TracingScope&) = delete;
+    TracingScope& operator=(const TracingScope&) = delete;
+    ~TracingScope();
+
+   private:
+    const ObjectHeap* outer_;
+  };
 
   // ---- memory ----
 
@@ -188,8 +245,7 @@ class ObjectHeap {
   // fewer. They count against the limit.
   void AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // ---- looking at it, between BeginMark and FinishMark or when nobody
-  // allocates or sweeps ----
+  // ---- looking at it ----
 
   // Whether `address` lies in this heap's address space.
   bool Contains(const void* address) const {
@@ -198,17 +254,19 @@ class ObjectHeap {
 
   // The object that `word`, any number, points at or into; nothing if it points
   // at no object. Takes the same time however large the heap and the object
-  // are. Exact once every LocalAllocator has retired.
+  // are. Exact once every LocalAllocator has retired; before, a free cell in a
+  // region counts as an object, and its type is that of no object in a mixed
+  // block. Any thread may call it while nothing is swept.
   std::optional<ObjectRef> FindObject(uintptr_t word) const;
 
   // Calls `visit` for each object, dead ones that were not yet swept included.
   //
-  // REQUIRES: every LocalAllocator has retired; `visit` does not allocate.
+  // REQUIRES: every LocalAllocator has retired, and nobody allocates or sweeps.
   void ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const;
 
   // Aborts if an invariant does not hold.
   //
-  // REQUIRES: every LocalAllocator has retired.
+  // REQUIRES: every LocalAllocator has retired, and nobody allocates or sweeps.
   void CheckInvariants() const;
 
   // ---- figures, which any thread may ask for ----
@@ -233,8 +291,11 @@ class ObjectHeap {
  private:
   // The blocks of one type, or of one size class, or the spans.
   struct Space {
-    // Not swept since the last mark.
+    // Not swept since the last mark: those that were full, and before them
+    // those that had room. Two lists, so that FinishMark takes the same time
+    // however long they are.
     std::vector<BlockDescriptor*> unswept;
+    std::vector<BlockDescriptor*> unswept_with_room;
     // Swept, nobody's, and with room perhaps.
     std::vector<BlockDescriptor*> available;
     // Swept, nobody's, and without room.
@@ -249,6 +310,14 @@ class ObjectHeap {
 
     // Whether it is in used_spaces_.
     bool used = false;
+
+    bool AnyUnswept() const {
+      return !unswept.empty() || !unswept_with_room.empty();
+    }
+    // The list from which to sweep next.
+    std::vector<BlockDescriptor*>& NextUnswept() {
+      return unswept_with_room.empty() ? unswept : unswept_with_room;
+    }
   };
 
   explicit ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {}
@@ -258,7 +327,11 @@ class ObjectHeap {
     return *cage_;
   }
   // Aborts in a destructor or a Trace.
-  void CheckMayAllocate() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void CheckMayAllocate() const;
+  // Whether the space has blocks that may be swept now.
+  bool MaySweep(const Space& space) const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return may_sweep_ && space.AnyUnswept();
+  }
   Space& UniformSpace(TypeId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Notes that the space has a block.
   void Use(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -299,10 +372,21 @@ class ObjectHeap {
   // Used spaces before this have no unswept block.
   size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool marking_ ABSL_GUARDED_BY(mutex_) = false;
-  // Written by BeginMark, when nobody allocates or sweeps; read by those who
-  // do, and by the marker.
+  // From StartSweep to FinishSweep: whether blocks may be swept.
+  bool may_sweep_ ABSL_GUARDED_BY(mutex_) = true;
+  // The epoch of the last finished mark: what swept blocks are swept for.
+  Epoch swept_epoch_ ABSL_GUARDED_BY(mutex_) = 1;
+  // Written by BeginMark, when no mutator runs and nobody sweeps; read by those
+  // who do, and by markers.
   Epoch epoch_ = 1;
+  // Written by BeginMark and FinishMark, while no mutator runs, and by
+  // EndClearing (release). Read by barriers: who finds kIdle after a collection
+  // (acquire) finds references to dead objects cleared.
+  std::atomic<HeapPhase> phase_ = HeapPhase::kIdle;
+  // Written with phase_, read by allocators. What is born marked after
+  // EndClearing lives for one more cycle: relaxed.
+  std::atomic<Epoch> birth_mark_ = 0;
+  MarkQueue mark_queue_;
   // Numbers of allocators, which may meet again after 65,536: relaxed.
   std::atomic<uint16_t> next_home_ = 1;
   // Sums. Written under the lock, read by any thread; they order nothing:

@@ -68,17 +68,15 @@ TEST_F(ObjectHeapDeathTest, ADestructorThatAllocatesIsToldWhateverTheSize) {
   }
 }
 
-TEST_F(ObjectHeapDeathTest, AnAllocationDuringAMarkIsTold) {
-  allocator_->Retire();
-  heap_->BeginMark();
+TEST_F(ObjectHeapDeathTest, AnAllocationByATraceIsTold) {
+  const ObjectHeap::TracingScope scope(*heap_);
   EXPECT_DEATH((void)Allocate<Leaf>(), "neither may allocate");
-  heap_->FinishMark();
 }
 
 TEST_F(ObjectHeapDeathTest, AMarkThatBeginsBeforeTheSweepIsFinishedIsTold) {
   (void)Allocate<Leaf>().value();
   Collect({});
-  EXPECT_DEATH(heap_->BeginMark(), "before the sweep");
+  EXPECT_DEATH(heap_->BeginMark(), "before a mark");
 }
 
 // ---- freed memory ----

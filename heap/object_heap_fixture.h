@@ -77,6 +77,8 @@ class ObjectHeapTest : public ::testing::Test {
     heap_->BeginMark();
     for (void* object : live) Mark(*heap_, object);
     heap_->FinishMark();
+    heap_->EndClearing();
+    heap_->StartSweep();
   }
 
   std::set<void*> Objects() {

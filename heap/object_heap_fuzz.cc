@@ -221,6 +221,8 @@ class Program {
       return true;
     });
     heap_->FinishMark();
+    heap_->EndClearing();
+    heap_->StartSweep();
   }
 
   // A word that may be anything, and some byte of an object.

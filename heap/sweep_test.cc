@@ -55,7 +55,7 @@ class SweepTest : public ::testing::Test {
   // Makes a T in a free cell.
   template <class T, class... Args>
   T* Make(BlockDescriptor* block, size_t index, Args&&... args) {
-    SetAllocBits(*block, {index, index + 1});
+    ReadyCells(*block, {index, index + 1}, 0);
     block->marks[index] = 0;
     if (block->type_ids != nullptr) block->type_ids[index] = kTypeId<T>;
     std::byte* cell = Cage::StartOf(block) + index * block->cell_size;
@@ -76,7 +76,7 @@ TEST_F(SweepTest, KeepsExactlyWhatCarriesTheEpoch) {
     for (size_t i = 0; i < block->cell_count; ++i) {
       const bool is_allocated = random() % 4 != 0;
       const bool is_marked = random() % 3 == 0;
-      if (is_allocated) SetAllocBits(*block, {i, i + 1});
+      if (is_allocated) ReadyCells(*block, {i, i + 1}, 0);
       if (is_marked) {
         block->Mark(i, static_cast<Epoch>(epoch));
       } else {
@@ -101,7 +101,7 @@ TEST_F(SweepTest, KeepsExactlyWhatCarriesTheEpoch) {
 
 TEST_F(SweepTest, ABlockInWhichNothingWasMarkedIsEmptyAfterwards) {
   BlockDescriptor* block = NewBlock<Leaf>();
-  SetAllocBits(*block, {0, block->cell_count});
+  ReadyCells(*block, {0, block->cell_count}, 0);
   block->Mark(0, 1);
   const SweepResult result = SweepBlock(*block, 2);
   EXPECT_EQ(result.live_objects, 0u);
@@ -212,7 +212,7 @@ TEST(Sweep, InALongRunAMarkOfLongAgoIsNotBelieved) {
   BlockDescriptor* block = cage->AllocateMixed(size_class, 1).value();
   for (Epoch epoch : {Epoch{2}, Epoch{2}}) {
     block->type_ids[1] = kTypeId<Leaf>;
-    SetAllocBits(*block, {1, 2});
+    ReadyCells(*block, {1, 2}, 0);
     const std::byte* cell = Cage::StartOf(block) + block->cell_size;
     BlockDescriptor* of_cell = Cage::DescriptorOf(cell);
     ASSERT_NE(of_cell, block);

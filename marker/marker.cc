@@ -36,7 +36,9 @@ inline Marker::Candidate Marker::Prefetch(const void* object) const {
 
 inline BlockDescriptor* Marker::Mark(Candidate candidate,
                                      MarkCounts& counts) const {
-  if (*candidate.mark == epoch_) return nullptr;
+  if (std::atomic_ref(*candidate.mark).load(std::memory_order_relaxed) ==
+      epoch_)
+    return nullptr;
   BlockDescriptor* block = Cage::DescriptorOf(candidate.cell);
   block->Mark(*candidate.mark, epoch_);
   ++counts.objects;

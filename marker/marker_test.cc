@@ -65,6 +65,8 @@ class MarkerTest : public ::testing::Test {
     for (const void* root : roots) marker.VisitRoot(root);
     marker.Drain();
     heap_->FinishMark();
+    heap_->EndClearing();
+    heap_->StartSweep();
     return marker.counts();
   }
 
@@ -157,6 +159,7 @@ TEST_F(MarkerTest, SaysOfAnyAddressInAnObjectWhetherThatWasMarked) {
   auto* dead = New<Tagged>();
   root->edges[0] = Member<Node>(next);
   dead->edges[0] = Member<Node>(root);
+  heap_->FinishSweep();
   allocator_.Retire();
   heap_->BeginMark();
   Marker marker(*heap_);
@@ -171,6 +174,8 @@ TEST_F(MarkerTest, SaysOfAnyAddressInAnObjectWhetherThatWasMarked) {
   int other = 0;
   EXPECT_DEATH(marker.IsMarked(&other), "which is not in its heap");
   heap_->FinishMark();
+  heap_->EndClearing();
+  heap_->StartSweep();
 }
 
 TEST_F(MarkerTest, AnObjectInConstructionIsScannedWordByWord) {

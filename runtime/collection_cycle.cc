@@ -68,6 +68,8 @@ void CollectionCycle::FinishMark(Marker& marker) {
 void CollectionCycle::StartSweep() {
   Advance(Phase::kMarkFinish, Phase::kSweeping);
   objects_.FinishMark();
+  objects_.EndClearing();
+  objects_.StartSweep();
 }
 
 CycleStats CollectionCycle::Run(const std::vector<MutatorBase*>& mutators,

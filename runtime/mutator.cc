@@ -41,7 +41,7 @@ void Mutator::CheckMayAllocate() const {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "an allocation by another thread than the attached one: mutators, "
          "scopes and handles belong to one thread";
-  ABSL_CHECK(!parked_) << "an allocation by a parked thread: end its "
+  ABSL_CHECK(!parked()) << "an allocation by a parked thread: end its "
                           "ParkedScope first";
 }
 
@@ -76,16 +76,14 @@ void Mutator::Park() {
   CheckMayCollect();
   handles().FreeSpares();
   heap_.safepoints_.Park();
-  parked_ = true;
+  set_parked(true);
   handles().Park();
-  root_slots().set_parked(true);
 }
 
 void Mutator::Unpark() {
   heap_.safepoints_.Unpark();
-  parked_ = false;
+  set_parked(false);
   handles().Unpark();
-  root_slots().set_parked(false);
 }
 
 void Mutator::OutOfMemory(const absl::Status& status) {

@@ -70,7 +70,6 @@ class Mutator final : public MutatorBase {
 
   Heap& heap_;
   const std::thread::id thread_;
-  bool parked_ = false;
   // False if the thread had a mutator already; then this one is destroyed.
   const bool attached_;
 };

@@ -1,0 +1,54 @@
+#include "bibop/handles/barriers.h"
+
+#include "absl/functional/function_ref.h"
+#include "absl/log/absl_check.h"
+#include "bibop/handles/local_snapshot.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/heap/heap_phase.h"
+#include "bibop/heap/object_heap.h"
+
+namespace bibop::internal {
+namespace {
+
+// This thread's mutator on the heap of `object`; null if it has none there.
+MutatorBase* MutatorOf(const void* object) {
+  MutatorBase* mutator = MutatorBase::LatestOfThisThread();
+  while (mutator != nullptr && !mutator->object_heap().Contains(object)) {
+    mutator = mutator->next_of_thread();
+  }
+  if (mutator == nullptr) return nullptr;
+  ABSL_CHECK(!mutator->parked())
+      << "a reference in the heap is used by a parked thread: end its "
+         "ParkedScope first";
+  return mutator;
+}
+
+}  // namespace
+
+void ShadeSlow(const void* object) {
+  if (object == nullptr) return;
+  MutatorBase* mutator = MutatorOf(object);
+  if (mutator != nullptr) mutator->snapshot().Shade(object);
+}
+
+void* ReadWeakSlow(absl::FunctionRef<void*()> load) {
+  void* object = load();
+  if (object == nullptr) return nullptr;
+  MutatorBase* mutator = MutatorOf(object);
+  if (mutator == nullptr) return object;
+  switch (mutator->object_heap().phase()) {
+    case HeapPhase::kMarking:
+      mutator->snapshot().Shade(object);
+      return object;
+    case HeapPhase::kClearing:
+      // Nothing is swept before this thread's next safepoint, so the mark byte
+      // is still the object's.
+      return mutator->object_heap().IsMarked(object) ? object : nullptr;
+    case HeapPhase::kIdle:
+      // It may have been cleared since it was loaded.
+      return load();
+  }
+  return object;
+}
+
+}  // namespace bibop::internal

@@ -1,0 +1,57 @@
+// What references do besides reading and writing a word, while a heap is being
+// collected. As long as none is, each costs a load and a branch.
+//
+//   deletion barrier   a reference is about to be overwritten or destroyed:
+//                      Shade(what it refers to)
+//   weak read          a reference that keeps nothing alive is read:
+//                      ReadWeak(how to load it)
+//
+// For the implementation of references; called by running mutators. What a
+// handle or a strong reference refers to needs no barrier to be read.
+
+#ifndef BIBOP_HANDLES_BARRIERS_H_
+#define BIBOP_HANDLES_BARRIERS_H_
+
+#include <atomic>
+
+#include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
+#include "absl/functional/function_ref.h"
+#include "bibop/heap/heap_phase.h"
+
+namespace bibop::internal {
+
+// Shade, if a heap of the process is being collected. Aborts if the thread is
+// parked in the heap of `object`. A thread that is not attached to that does
+// nothing: then the heap is not being marked, and the caller is a destructor
+// that another heap runs.
+ABSL_ATTRIBUTE_NOINLINE void ShadeSlow(const void* object);
+
+// The deletion barrier: while the heap of `object` is being marked, sees to it
+// that the object is. Null is nothing.
+inline void Shade(const void* object) {
+  if (ABSL_PREDICT_FALSE(BarriersOn())) ShadeSlow(object);
+}
+
+// ReadWeak, if a heap of the process is being collected.
+ABSL_ATTRIBUTE_NOINLINE void* ReadWeakSlow(absl::FunctionRef<void*()> load);
+
+// What `load`, which reads a weak reference, returns; null if that is dead. The
+// object lives until the next safepoint.
+//
+// While its heap is being marked the object is shaded: somebody may keep it
+// now. While references to the dead are being cleared the mark says whether
+// this one will be.
+template <class Load>
+void* ReadWeak(Load load) {
+  // Acquire: whoever finds that nothing is being cleared finds it cleared.
+  if (ABSL_PREDICT_FALSE(collecting_heaps.load(std::memory_order_acquire) !=
+                         0)) {
+    return ReadWeakSlow(load);
+  }
+  return load();
+}
+
+}  // namespace bibop::internal
+
+#endif  // BIBOP_HANDLES_BARRIERS_H_

@@ -1,0 +1,32 @@
+#include "bibop/handles/mutator_base.h"
+
+#include <utility>
+
+#include "absl/log/absl_check.h"
+#include "bibop/handles/root_slots.h"
+#include "bibop/heap/local_allocator.h"
+
+namespace bibop {
+
+constinit thread_local MutatorBase* MutatorBase::latest_of_thread = nullptr;
+
+MutatorBase::MutatorBase(LocalAllocator allocator, RootSlotPool& roots)
+    : allocator_(std::move(allocator)),
+      root_slots_(roots),
+      snapshot_(allocator_.heap()),
+      next_of_thread_(std::exchange(latest_of_thread, this)) {}
+
+MutatorBase::~MutatorBase() {
+  MutatorBase** at = &latest_of_thread;
+  while (*at != nullptr && *at != this) at = &(*at)->next_of_thread_;
+  ABSL_CHECK(*at == this)
+      << "a mutator is destroyed by another thread than the one it attached";
+  *at = next_of_thread_;
+}
+
+void MutatorBase::set_parked(bool parked) {
+  parked_ = parked;
+  root_slots_.set_parked(parked);
+}
+
+}  // namespace bibop

@@ -1,0 +1,39 @@
+// What a heap's collection is doing, as far as barriers have to know.
+//
+//   kIdle       neither of the others
+//   kMarking    objects are being marked while mutators run: what they
+//   overwrite
+//               is saved first (I-5), and what they allocate is born marked
+//   kClearing   the mark is finished, and references to unmarked objects are
+//               being cleared: who reads a weak one looks at the mark
+//
+// A heap goes round in this order.
+
+#ifndef BIBOP_HEAP_HEAP_PHASE_H_
+#define BIBOP_HEAP_HEAP_PHASE_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace bibop {
+
+enum class HeapPhase : uint8_t { kIdle, kMarking, kClearing };
+
+namespace internal {
+
+// How many heaps of this process are not in kIdle: the one word that every
+// barrier reads. Counted up while the mutators of the heap are stopped, which
+// orders it before whatever they do next; counted down when nothing is left to
+// clear (release), which comes before what a weak read that finds 0 (acquire)
+// reads next. Deletion barriers read it relaxed: they only need the former.
+inline constinit std::atomic<int> collecting_heaps = 0;
+
+// Whether a barrier has anything to do, perhaps.
+inline bool BarriersOn() {
+  return collecting_heaps.load(std::memory_order_relaxed) != 0;
+}
+
+}  // namespace internal
+}  // namespace bibop
+
+#endif  // BIBOP_HEAP_HEAP_PHASE_H_
