@@ -121,9 +121,19 @@ struct alignas(64) BlockDescriptor {
   Epoch MarkOf(size_t index) const {
     return std::atomic_ref(marks[index]).load(std::memory_order_relaxed);
   }
-  // The type of the object in the cell.
+  // The type of the object in the cell. Of a cell in a region that was handed
+  // out it may be any, or null: its owner is about to say.
   const TypeInfo* TypeOfCell(size_t index) const {
-    return type != nullptr ? type : TypeOf(type_ids[index]);
+    return type != nullptr ? type
+                           : TypeOf(std::atomic_ref(type_ids[index])
+                                        .load(std::memory_order_relaxed));
+  }
+  // Says that the cell of a mixed block is for an object of that type. For who
+  // was handed out the cell. Relaxed: who follows a reference to the object
+  // finds it by what publishes that, and others only look whether it is a
+  // store.
+  void SetTypeOfCell(size_t index, TypeId id) {
+    std::atomic_ref(type_ids[index]).store(id, std::memory_order_relaxed);
   }
   // Whether the block is in use. Any thread may ask.
   bool IsInUse() const {

@@ -1,0 +1,121 @@
+// What a container tells the marker, through its allocator, while its heap is
+// being marked.
+//
+// A container's stores refer to each other by plain pointers, which it rewrites
+// as it likes, and a marker that reads them meanwhile may miss a store. So the
+// first time in a mark that a container is about to change, or has just begun
+// to, all its stores are shown to the marker: those that the container's words
+// point at, and those that they point at, and so on. From then on it does not
+// matter how they are linked: new ones are born marked, and each of the others
+// is scanned. What the elements refer to is saved when they are overwritten, by
+// Member, or destroyed, by the allocator (I-5).
+//
+// So an allocator must be told of every change of links before the safepoint
+// that follows it. Each container that may be used was looked at for that.
+//
+// A container that is in no object of the heap needs none of this: what it
+// allocates is rooted by a scope.
+//
+// Used by the threads of running mutators, and by those that run destructors,
+// for which nothing is being marked.
+
+#ifndef BIBOP_CONTAINERS_CONTAINER_BARRIER_H_
+#define BIBOP_CONTAINERS_CONTAINER_BARRIER_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
+#include "bibop/heap/heap_phase.h"
+
+namespace bibop {
+
+class MutatorBase;
+
+namespace internal {
+
+// The part of an allocator that is the same for all types, in the container, or
+// a copy elsewhere.
+class ContainerBarrier {
+ public:
+  constexpr ContainerBarrier() = default;
+  ContainerBarrier(const ContainerBarrier&) = delete;
+  ContainerBarrier& operator=(const ContainerBarrier&) = delete;
+
+  // To be called when the container changes, unless nothing was changed since
+  // the last safepoint and nothing will be before the next.
+  void Changing() const {
+    if (ABSL_PREDICT_FALSE(BarriersOn())) ChangingSlow();
+  }
+
+  // The same, when the container may have got stores of another one just now,
+  // which had no chance to show them.
+  void Taking() const {
+    if (ABSL_PREDICT_FALSE(BarriersOn())) TakingSlow();
+  }
+
+  // The same, when an element of the container at [element, element + size) is
+  // about to be destroyed.
+  void Destroying(const void* element, size_t size) const {
+    if (ABSL_PREDICT_FALSE(BarriersOn())) DestroyingSlow(element, size);
+  }
+
+  // The same, when the container is about to give back a store.
+  void Releasing(const void* store) const {
+    if (ABSL_PREDICT_FALSE(BarriersOn())) ReleasingSlow(store);
+  }
+
+  // Say that the container is about to be assigned to, and may use its stores
+  // for that, and that it is no longer.
+  void BeginReuse() const {
+    shown_in_.fetch_or(kReusing, std::memory_order_relaxed);
+  }
+  void EndReuse() const {
+    if (IsReusing()) {
+      shown_in_.fetch_and(~kReusing, std::memory_order_relaxed);
+    }
+  }
+  bool IsReusing() const {
+    return (shown_in_.load(std::memory_order_relaxed) & kReusing) != 0;
+  }
+
+ private:
+  ABSL_ATTRIBUTE_NOINLINE void ChangingSlow() const;
+  ABSL_ATTRIBUTE_NOINLINE void TakingSlow() const;
+  ABSL_ATTRIBUTE_NOINLINE void DestroyingSlow(const void* element,
+                                              size_t size) const;
+  ABSL_ATTRIBUTE_NOINLINE void ReleasingSlow(const void* store) const;
+
+  static constexpr uint64_t kReusing = uint64_t{1} << 63;
+
+  // The last mark in which the container's stores were shown, of all marks of
+  // the process, and kReusing. Used by the thread that changes the container,
+  // but copying one is no change, and several threads may do that: atomic,
+  // relaxed.
+  mutable std::atomic<uint64_t> shown_in_ = 0;
+};
+
+// How many constructors are running on this thread that copy or move elements.
+// Meanwhile a container may have stores that only it knows of, so containers
+// inside of elements do not collect when they allocate.
+inline constinit thread_local int copying_elements = 0;
+
+// Says that a constructor copies or moves an element. Checked builds abort if
+// that allocates an object.
+class CopyingScope {
+ public:
+  CopyingScope();
+  CopyingScope(const CopyingScope&) = delete;
+  CopyingScope& operator=(const CopyingScope&) = delete;
+  ~CopyingScope();
+
+ private:
+  MutatorBase* mutator_ = nullptr;
+};
+
+}  // namespace internal
+}  // namespace bibop
+
+#endif  // BIBOP_CONTAINERS_CONTAINER_BARRIER_H_
