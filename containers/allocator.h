@@ -69,6 +69,8 @@ struct StoreUse {
   static constexpr bool kRelinksInSilence = false;
   // Whether a T is a node: no container has a pointer at the end of one.
   static constexpr bool kIsNode = false;
+  // Whether containers move by copying such an allocator: Abseil's hash tables.
+  static constexpr bool kIsMovedByCopy = std::is_same_v<T, char>;
   // Whether an assignment to the container uses its Ts again, and has them in
   // its hands meanwhile.
   static constexpr bool kIsReused = false;
@@ -107,6 +109,8 @@ struct StoreUse<std::__detail::_Hash_node_base*> : StoreUse<void> {
 
 template <class T>
 class Allocator : private internal::ContainerBarrier {
+  using Use = internal::StoreUse<T>;
+
  public:
   // For MarkingVisitor.
   static constexpr bool kAllocatesInHeap = true;
@@ -114,18 +118,26 @@ class Allocator : private internal::ContainerBarrier {
   using value_type = T;
   using size_type = size_t;
   using difference_type = ptrdiff_t;
-  using is_always_equal = std::true_type;
+  // Each is like every other. But std::map asks only where they may differ, and
+  // does not tell its allocator of an assignment otherwise.
+  using is_always_equal = std::bool_constant<!Use::kIsReused>;
   // So that the allocator is told.
   using propagate_on_container_copy_assignment = std::true_type;
   using propagate_on_container_move_assignment = std::true_type;
   using propagate_on_container_swap = std::true_type;
 
-  // Each is like every other.
   constexpr Allocator() = default;
   // A container copies its allocator where it is about to change in ways that
   // the allocator is not told of otherwise.
-  Allocator(const Allocator& other) noexcept { other.Changing(); }
-  Allocator(Allocator&& other) noexcept { other.Changing(); }
+  Allocator(const Allocator& other) noexcept {
+    other.Changing();
+    // Hash tables copy it when they are moved.
+    if constexpr (Use::kIsMovedByCopy) MovingFrom(other, kStores);
+  }
+  Allocator(Allocator&& other) noexcept {
+    other.Changing();
+    MovingFrom(other, kStores);
+  }
   template <class U>
   // NOLINTNEXTLINE(google-explicit-constructor): as the standard asks for
   Allocator(const Allocator<U>& other) noexcept {
@@ -136,12 +148,13 @@ class Allocator : private internal::ContainerBarrier {
   Allocator& operator=(const Allocator& other) noexcept {
     Taking();
     other.Taking();
-    if constexpr (Use::kIsReused) BeginReuse();
+    if constexpr (Use::kIsMovedByCopy) MovedFrom(other, kStores);
     return *this;
   }
   Allocator& operator=(Allocator&& other) noexcept {
     Taking();
     other.Taking();
+    MovedFrom(other, kStores);
     return *this;
   }
   ~Allocator() = default;
@@ -149,6 +162,8 @@ class Allocator : private internal::ContainerBarrier {
   friend void swap(Allocator& a, Allocator& b) noexcept {
     a.Taking();
     b.Taking();
+    a.MovedFrom(b, kStores);
+    b.MovedFrom(a, kStores);
   }
 
   // A copied container does not change.
@@ -207,7 +222,9 @@ class Allocator : private internal::ContainerBarrier {
   }
   template <class U>
   void destroy(U* element) {
-    if constexpr (!internal::kIsLeaf<U>) Destroying(element, sizeof(U));
+    if constexpr (!internal::kIsLeaf<U>) {
+      Destroying(element, sizeof(U), Use::kIsNode ? In::kNode : In::kArray);
+    }
     if constexpr (Use::kIsReused) {
       if (IsReusing()) internal::RootStoreOf(element);
     }
@@ -216,6 +233,10 @@ class Allocator : private internal::ContainerBarrier {
 
   template <class U>
   bool operator==(const Allocator<U>& /*other*/) const {
+    if constexpr (Use::kIsReused) {
+      Changing();
+      BeginReuse();
+    }
     return true;
   }
 
@@ -223,7 +244,6 @@ class Allocator : private internal::ContainerBarrier {
   template <class U>
   friend class Allocator;
 
-  using Use = internal::StoreUse<T>;
   static_assert(
       !Use::kRelinksInSilence,
       "std::list and std::forward_list do not tell their allocator when they "
@@ -231,6 +251,8 @@ class Allocator : private internal::ContainerBarrier {
       "some: "
       "use bibop::Deque, bibop::Vector, or objects that refer to each other");
 
+  static constexpr Stores kStores =
+      Use::kIsNode ? Stores::kLinked : Stores::kOne;
   static constexpr bool kIsLeaf = internal::kIsLeaf<T>;
   static constexpr size_t kAlignment = std::max(alignof(T), size_t{8});
   static constexpr const TypeInfo& kType =

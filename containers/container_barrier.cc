@@ -1,5 +1,7 @@
 #include "bibop/containers/container_barrier.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -20,13 +22,18 @@
 namespace bibop::internal {
 namespace {
 
-// This thread's mutator on the heap of `address`, if that is being marked; else
-// null.
-MutatorBase* MarkedMutatorOf(const void* address) {
+// This thread's mutator on the heap of `address`, or null.
+MutatorBase* MutatorOf(const void* address) {
   MutatorBase* mutator = MutatorBase::LatestOfThisThread();
   while (mutator != nullptr && !mutator->object_heap().Contains(address)) {
     mutator = mutator->next_of_thread();
   }
+  return mutator;
+}
+
+// The same, if the heap is being marked; else null.
+MutatorBase* MarkedMutatorOf(const void* address) {
+  MutatorBase* mutator = MutatorOf(address);
   // While a heap is being marked none of its objects' destructors runs.
   if (mutator == nullptr ||
       mutator->object_heap().phase() != HeapPhase::kMarking) {
@@ -100,6 +107,64 @@ void Show(LocalSnapshot& snapshot, Words words) {
   }
 }
 
+// The words of the object that `allocator` is in that may be its container's.
+Words WordsAround(const ObjectHeap& heap, const ContainerBarrier* allocator) {
+  const auto* self = reinterpret_cast<const std::byte*>(allocator);
+  const std::optional<ObjectRef> object =
+      heap.FindObject(reinterpret_cast<uintptr_t>(allocator));
+  ABSL_CHECK(object.has_value())
+      << "a container is in an object that was dropped: does the Trace of the "
+         "class that has it visit all it should?";
+  const auto before =
+      std::min<size_t>(self - object->start, kMostContainerBytes);
+  const auto after = std::min<size_t>(object->start + object->size - self,
+                                      sizeof(*allocator) + kMostContainerBytes);
+  return WordsIn(self - before, before + after);
+}
+
+// The same for an allocator that is elsewhere, as far as there is memory.
+Words WordsAroundElsewhere(const ContainerBarrier* allocator) {
+  constexpr uintptr_t kPage = 4096;
+  const auto is_memory = [](uintptr_t address) {
+    unsigned char resident;
+    return mincore(reinterpret_cast<void*>(address & ~(kPage - 1)), kPage,
+                   &resident) == 0;
+  };
+  const auto self = reinterpret_cast<uintptr_t>(allocator);
+  const uintptr_t page = self & ~(kPage - 1);
+  uintptr_t start = self - kMostContainerBytes;
+  uintptr_t end = self + sizeof(*allocator) + kMostContainerBytes;
+  if (start < page && !is_memory(start)) start = page;
+  if (end > page + kPage && !is_memory(end - 1)) end = page + kPage;
+  return WordsIn(reinterpret_cast<const void*>(start), end - start);
+}
+
+// Roots the stores that `words` point at, and if they are linked those that
+// they point at, and so on.
+void Root(MutatorBase& mutator, Words words, ContainerBarrier::Stores stores) {
+  const ObjectHeap& heap = mutator.object_heap();
+  absl::flat_hash_set<const std::byte*> rooted;
+  std::vector<Words> to_walk = {words};
+  while (!to_walk.empty()) {
+    Words at = to_walk.back();
+    to_walk.pop_back();
+    for (; at.start != at.end; at.start += sizeof(uintptr_t)) {
+      const std::optional<ObjectRef> found =
+          heap.FindLiveObject(ReadAnyWord(at.start));
+      if (!found.has_value() || found->type == nullptr ||
+          !found->type->is_store || !rooted.insert(found->start).second) {
+        continue;
+      }
+      mutator.handles().ReserveForStore();
+      mutator.handles().RootStore(found->start);
+      mutator.snapshot().Shade(found->start);
+      if (stores == ContainerBarrier::Stores::kLinked) {
+        to_walk.push_back(WordsIn(found->start, found->size));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void ContainerBarrier::ChangingSlow() const {
@@ -115,26 +180,33 @@ void ContainerBarrier::TakingSlow() const {
   MutatorBase* mutator = MarkedMutatorOf(this);
   if (mutator == nullptr) return;
   const ObjectHeap& heap = mutator->object_heap();
-  const auto* self = reinterpret_cast<const std::byte*>(this);
-  const std::optional<ObjectRef> object =
-      heap.FindObject(reinterpret_cast<uintptr_t>(this));
-  ABSL_CHECK(object.has_value())
-      << "a container is in an object that was dropped: does the Trace of the "
-         "class that has it visit all it should?";
-  // The container is in an object, and around its allocator.
-  const auto before =
-      std::min<size_t>(self - object->start, kMostContainerBytes);
-  const auto after = std::min<size_t>(object->start + object->size - self,
-                                      sizeof(*this) + kMostContainerBytes);
-  Show(mutator->snapshot(), WordsIn(self - before, before + after));
+  Show(mutator->snapshot(), WordsAround(heap, this));
   const uint64_t reusing = shown_in_.load(std::memory_order_relaxed) & kReusing;
   shown_in_.store(reusing | heap.mark_number(), std::memory_order_relaxed);
 }
 
-void ContainerBarrier::DestroyingSlow(const void* element, size_t size) const {
+void ContainerBarrier::MovingFrom(const ContainerBarrier& other,
+                                  Stores stores) const {
+  MutatorBase* mutator = MutatorOf(&other);
+  if (mutator == nullptr || mutator->object_heap().Contains(this)) return;
+  Root(*mutator, WordsAround(mutator->object_heap(), &other), stores);
+}
+
+void ContainerBarrier::MovedFrom(const ContainerBarrier& other,
+                                 Stores stores) const {
+  MutatorBase* mutator = MutatorOf(&other);
+  if (mutator == nullptr || mutator->object_heap().Contains(this)) return;
+  Root(*mutator, WordsAroundElsewhere(this), stores);
+}
+
+void ContainerBarrier::DestroyingSlow(const void* element, size_t size,
+                                      In in) const {
   ChangingSlow();
   MutatorBase* mutator = MarkedMutatorOf(element);
   if (mutator == nullptr) return;
+  if (in == In::kNode) {
+    Show(mutator->snapshot(), WordsIn(&element, sizeof(element)));
+  }
   ForEachObjectIn(mutator->object_heap(), WordsIn(element, size),
                   [mutator](const ObjectRef& object) {
                     mutator->snapshot().Shade(object.start);

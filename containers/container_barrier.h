@@ -14,7 +14,7 @@
 // that follows it. Each container that may be used was looked at for that.
 //
 // A container that is in no object of the heap needs none of this: what it
-// allocates is rooted by a scope.
+// allocates is rooted by a scope, and what is moved to it from one that is.
 //
 // Used by the threads of running mutators, and by those that run destructors,
 // for which nothing is being marked.
@@ -57,15 +57,26 @@ class ContainerBarrier {
   }
 
   // The same, when an element of the container at [element, element + size) is
-  // about to be destroyed.
-  void Destroying(const void* element, size_t size) const {
-    if (ABSL_PREDICT_FALSE(BarriersOn())) DestroyingSlow(element, size);
+  // about to be destroyed. It is in a node, whose container may have let it go
+  // already, or in an array.
+  enum class In : bool { kArray, kNode };
+  void Destroying(const void* element, size_t size, In in) const {
+    if (ABSL_PREDICT_FALSE(BarriersOn())) DestroyingSlow(element, size, in);
   }
 
   // The same, when the container is about to give back a store.
   void Releasing(const void* store) const {
     if (ABSL_PREDICT_FALSE(BarriersOn())) ReleasingSlow(store);
   }
+
+  // To be called when this one's container is being made of `other`'s, whose
+  // stores are still in that, or has just got its stores, or both each other's:
+  // what no longer is in an object of the heap stays alive until the innermost
+  // open scope closes. `linked` says that its stores refer to each other and to
+  // nothing else does: then each is rooted.
+  enum class Stores : bool { kOne, kLinked };
+  void MovingFrom(const ContainerBarrier& other, Stores stores) const;
+  void MovedFrom(const ContainerBarrier& other, Stores stores) const;
 
   // Say that the container is about to be assigned to, and may use its stores
   // for that, and that it is no longer.
@@ -84,8 +95,8 @@ class ContainerBarrier {
  private:
   ABSL_ATTRIBUTE_NOINLINE void ChangingSlow() const;
   ABSL_ATTRIBUTE_NOINLINE void TakingSlow() const;
-  ABSL_ATTRIBUTE_NOINLINE void DestroyingSlow(const void* element,
-                                              size_t size) const;
+  ABSL_ATTRIBUTE_NOINLINE void DestroyingSlow(const void* element, size_t size,
+                                              In in) const;
   ABSL_ATTRIBUTE_NOINLINE void ReleasingSlow(const void* store) const;
 
   static constexpr uint64_t kReusing = uint64_t{1} << 63;

@@ -30,7 +30,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "bibop/containers/containers.h"
 #include "bibop/handles/handle_scope.h"
-#include "bibop/handles/mutator_base.h"
 #include "bibop/marker/member.h"
 #include "gtest/gtest.h"
 
@@ -66,37 +65,36 @@ struct HashByKey {
   size_t operator()(const auto& ref) const { return std::hash<int>()(ref.key); }
 };
 
-// Makes an element with a key.
+// Makes an element with a key, in a scope if it is for the heap.
 template <class T>
 struct Make {
-  static T Do(MutatorBase& mutator, int key) {
+  static T Do(HandleScope* scope, int key) {
     T made;
     for (int i = 0; i < key % 4; ++i) {
       made.push_back(
-          Make<typename T::value_type>::Do(mutator, 10 * (key % 1000) + i));
+          Make<typename T::value_type>::Do(scope, 10 * (key % 1000) + i));
     }
     return made;
   }
 };
 template <>
 struct Make<PlainRef> {
-  static PlainRef Do(MutatorBase& /*mutator*/, int key) { return {key}; }
+  static PlainRef Do(HandleScope* /*scope*/, int key) { return {key}; }
 };
 template <>
 struct Make<Ref> {
-  static Ref Do(MutatorBase& mutator, int key) {
-    HandleScope scope(mutator);
-    return {key, scope.New<Thing>(key)};
+  static Ref Do(HandleScope* scope, int key) {
+    return {key, scope->New<Thing>(key)};
   }
 };
 template <>
 struct Make<int> {
-  static int Do(MutatorBase& /*mutator*/, int key) { return key; }
+  static int Do(HandleScope* /*scope*/, int key) { return key; }
 };
 template <class K, class V>
 struct Make<std::pair<const K, V>> {
-  static std::pair<const K, V> Do(MutatorBase& mutator, int key) {
-    return {Make<K>::Do(mutator, key), Make<V>::Do(mutator, key)};
+  static std::pair<const K, V> Do(HandleScope* scope, int key) {
+    return {Make<K>::Do(scope, key), Make<V>::Do(scope, key)};
   }
 };
 
@@ -157,16 +155,17 @@ int KeyOf(const std::pair<K, V>& pair) {
   return KeyOf(pair.first);
 }
 
-// What an operation may use: two containers, and a number.
+// What an operation may use: two containers, a number, and in the heap the
+// innermost scope.
 template <class C>
 struct Operands {
-  MutatorBase& mutator;
+  HandleScope* scope;
   C& a;
   C& b;
   int n;
 
   using Element = typename C::value_type;
-  Element New(int key) { return Make<Element>::Do(mutator, key); }
+  Element New(int key) { return Make<Element>::Do(scope, key); }
   // A place in `c`.
   auto At(C& c) {
     return std::next(c.begin(), c.empty() ? 0 : n % static_cast<int>(c.size()));

@@ -122,10 +122,10 @@ TYPED_TEST(ContainerOperationsTest, NothingInUseIsLostWhereverACollectionRuns) {
       const int n = static_cast<int>(random() % 100);
       {
         HandleScope inner(*this->mutator_);
-        Operands<C> o = {*this->mutator_, a->container, b->container, n};
+        Operands<C> o = {&inner, a->container, b->container, n};
         operations[which].run(o);
       }
-      Operands<Model> o = {*this->mutator_, model_a, model_b, n};
+      Operands<Model> o = {nullptr, model_a, model_b, n};
       on_model[which].run(o);
       ASSERT_EQ(Described(a->container), Described(model_a))
           << operations[which].name;
@@ -170,8 +170,7 @@ class Snapshot {
   }
 
   // Looks whether the marker will find everything, whenever it looks at what:
-  // it will if a word that has changed had its value saved, and if what has
-  // stores is saved as a whole where links changed.
+  // it will if each word that has changed had its value saved.
   std::string WhatIsMissing(MutatorBase& mutator) {
     mutator.snapshot().Flush();
     for (;;) {
@@ -180,21 +179,12 @@ class Snapshot {
       for (const void* object : batch) saved_.insert(Start(object));
     }
     std::string missing;
-    bool links_changed = false;
     for (const Word& word : words_) {
       const auto now = heap_.FindObject(ReadAnyWord(word.at));
       if (now.has_value() && now->start == word.value) continue;
-      if (Type(word.value)->is_store) {
-        links_changed = true;
-      } else if (!saved_.contains(word.value)) {
-        missing += " an element of " + std::string(word.object.type->name);
-      }
-    }
-    if (!links_changed) return missing;
-    for (const std::byte* object : objects_) {
-      if (Type(object)->is_store && !saved_.contains(object)) {
-        missing += " a store";
-      }
+      if (saved_.contains(word.value)) continue;
+      missing += " " + std::string(Find(word.value).type->name) + " in " +
+                 std::string(word.object.type->name);
     }
     return missing;
   }
@@ -212,7 +202,6 @@ class Snapshot {
   const std::byte* Start(const void* object) const {
     return Find(object).start;
   }
-  const TypeInfo* Type(const void* object) const { return Find(object).type; }
   void Add(const void* object) {
     const ObjectRef found = Find(object);
     if (!objects_.insert(found.start).second) return;
@@ -238,8 +227,7 @@ TYPED_TEST(ContainerOperationsTest, AMarkFindsAllWheneverItBegins) {
         const Handle<Owner<C>> b = scope.New<Owner<C>>();
         for (int i = 0; i < n; ++i) {
           HandleScope inner(*this->mutator_);
-          Operands<C> o = {*this->mutator_,
-                           i % 3 == 0 ? b->container : a->container,
+          Operands<C> o = {&inner, i % 3 == 0 ? b->container : a->container,
                            a->container, i};
           Operations<C>()[0].run(o);
         }
@@ -261,7 +249,7 @@ TYPED_TEST(ContainerOperationsTest, AMarkFindsAllWheneverItBegins) {
         }
         {
           HandleScope inner(*this->mutator_);
-          Operands<C> o = {*this->mutator_, a->container, b->container, n};
+          Operands<C> o = {&inner, a->container, b->container, n};
           operation.run(o);
           this->mutator_->at_safepoint = nullptr;
           begun = snapshot.has_value();

@@ -543,6 +543,21 @@ std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const
   return ObjectIn(*block, index);
 }
 
+std::optional<ObjectRef> ObjectHeap::FindLiveObject(uintptr_t word) const {
+  const auto* address = reinterpret_cast<const void*>(word);
+  if (!Contains(address)) return std::nullopt;
+  // No block is freed meanwhile.
+  absl::MutexLock lock(mutex_);
+  const std::optional<ObjectRef> found = FindObject(word);
+  if (!found.has_value() || phase() == HeapPhase::kMarking ||
+      IsMarked(address)) {
+    return found;
+  }
+  // What was not marked was born since, or its block is not swept yet.
+  const BlockDescriptor* first = Cage::DescriptorOf(address)->first();
+  return first->SweptEpoch() == swept_epoch_ ? found : std::nullopt;
+}
+
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
   ForEachList([visit](const std::vector<BlockDescriptor*>& list) {

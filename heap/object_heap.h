@@ -277,6 +277,12 @@ class ObjectHeap {
   // block. Any thread may call it while nothing is swept.
   std::optional<ObjectRef> FindObject(uintptr_t word) const;
 
+  // The same at any time, but an object that is dead, or that nothing refers to
+  // while a mark has not found that yet, may be found or not; while a mark runs
+  // it is found.
+  std::optional<ObjectRef> FindLiveObject(uintptr_t word) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Calls `visit` for each object, dead ones that were not yet swept included.
   //
   // REQUIRES: every LocalAllocator has retired, and nobody allocates or sweeps.
