@@ -41,7 +41,9 @@
 #include "bibop/containers/container_barrier.h"
 #include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
+#include "bibop/heap/object_heap.h"
 #include "bibop/heap/size_classes.h"
+#include "bibop/heap/type_info.h"
 
 namespace bibop {
 
@@ -71,9 +73,9 @@ struct StoreUse {
   static constexpr bool kIsNode = false;
   // Whether containers move by copying such an allocator: Abseil's hash tables.
   static constexpr bool kIsMovedByCopy = std::is_same_v<T, char>;
-  // Whether an assignment to the container uses its Ts again, and has them in
-  // its hands meanwhile.
-  static constexpr bool kIsReused = false;
+  // Whether an assignment to the container uses its Ts again, and nothing else
+  // refers to them meanwhile.
+  static constexpr bool kIsTree = false;
   // Whether no collection may run in an allocation, since the container has
   // other stores in its hands, and relinks them without a word.
   static constexpr bool kInMidChange = false;
@@ -92,7 +94,7 @@ struct StoreUse<std::_Fwd_list_node<T>> : StoreUse<void> {
 template <class T>
 struct StoreUse<std::_Rb_tree_node<T>> : StoreUse<void> {
   static constexpr bool kIsNode = true;
-  static constexpr bool kIsReused = true;
+  static constexpr bool kIsTree = true;
 };
 template <class T, bool cached>
 struct StoreUse<std::__detail::_Hash_node<T, cached>> : StoreUse<void> {
@@ -118,14 +120,13 @@ class Allocator : private internal::ContainerBarrier {
   using value_type = T;
   using size_type = size_t;
   using difference_type = ptrdiff_t;
-  // Each is like every other. But std::map asks only where they may differ, and
-  // does not tell its allocator of an assignment otherwise.
-  using is_always_equal = std::bool_constant<!Use::kIsReused>;
+  using is_always_equal = std::true_type;
   // So that the allocator is told.
   using propagate_on_container_copy_assignment = std::true_type;
   using propagate_on_container_move_assignment = std::true_type;
   using propagate_on_container_swap = std::true_type;
 
+  // Each is like every other.
   constexpr Allocator() = default;
   // A container copies its allocator where it is about to change in ways that
   // the allocator is not told of otherwise.
@@ -182,7 +183,7 @@ class Allocator : private internal::ContainerBarrier {
                   "an element is aligned to 4,096 bytes at most");
     if (count > max_size()) internal::ThrowBadArrayNewLength();
     Changing();
-    if constexpr (Use::kIsReused) EndReuse();
+    if constexpr (Use::kIsNode) NotKeepingNode();
     // A pointer at the end of an array is still one into its store.
     const size_t size = count * sizeof(T) + (Use::kIsNode ? 0 : 1);
     const bool may_collect =
@@ -198,7 +199,7 @@ class Allocator : private internal::ContainerBarrier {
   // Takes it back.
   void deallocate(T* store, size_t /*count*/) {
     Releasing(store);
-    if constexpr (Use::kIsReused) EndReuse();
+    if constexpr (Use::kIsNode) NotKeepingNode();
     internal::ReleaseStore(store);
   }
 
@@ -210,6 +211,16 @@ class Allocator : private internal::ContainerBarrier {
   template <class U, class... Args>
   void construct(U* element, Args&&... args) {
     Changing();
+    if constexpr (Use::kIsNode) {
+      if (keeps_node()) {
+        NotKeepingNode();
+        if constexpr (Use::kIsTree) internal::RootStoreOf(element);
+        const internal::CopyingScope copying;
+        ::new (static_cast<void*>(element)) U(std::forward<Args>(args)...);
+        Changing();
+        return;
+      }
+    }
     if constexpr (sizeof...(Args) == 1 && !internal::kCopiesAsIs<U> &&
                   (std::is_same_v<std::remove_cvref_t<Args>, U> && ...)) {
       const internal::CopyingScope copying;
@@ -222,21 +233,19 @@ class Allocator : private internal::ContainerBarrier {
   }
   template <class U>
   void destroy(U* element) {
-    if constexpr (!internal::kIsLeaf<U>) {
-      Destroying(element, sizeof(U), Use::kIsNode ? In::kNode : In::kArray);
+    // Of a dead object the elements' destructors run, and that is all.
+    if (internal::kIsLeaf<U> || internal::sweeping_heap != nullptr) {
+      std::destroy_at(element);
+      return;
     }
-    if constexpr (Use::kIsReused) {
-      if (IsReusing()) internal::RootStoreOf(element);
-    }
+    Destroying(element, sizeof(U), Use::kIsNode ? In::kNode : In::kArray);
+    if constexpr (Use::kIsNode) KeepingNode();
     std::destroy_at(element);
+    internal::Clear(element, sizeof(U));
   }
 
   template <class U>
   bool operator==(const Allocator<U>& /*other*/) const {
-    if constexpr (Use::kIsReused) {
-      Changing();
-      BeginReuse();
-    }
     return true;
   }
 

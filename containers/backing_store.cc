@@ -56,7 +56,7 @@ absl::StatusOr<void*> AllocateWithoutCollecting(MutatorBase& mutator,
 }
 
 // Stale words would keep objects alive. The cell's padding is looked at, too.
-void Clear(void* cell, size_t size) {
+void ClearCell(void* cell, size_t size) {
   std::memset(cell, 0, size);
   std::byte* padding = static_cast<std::byte*>(cell) + size;
   const size_t padding_size = Cage::DescriptorOf(cell)->cell_size - size;
@@ -81,7 +81,7 @@ void* AllocateStore(const void* allocator, const TypeInfo& type, TypeId id,
           ? mutator.AllocateSlow(type, id, size)
           : AllocateWithoutCollecting(mutator, type, id, size);
   if (!cell.ok()) mutator.OutOfMemory(cell.status());
-  if (type.trace != nullptr) Clear(*cell, size);
+  if (type.trace != nullptr) ClearCell(*cell, size);
   mutator.handles().RootStore(*cell);
   return *cell;
 }

@@ -14,6 +14,7 @@
 #define BIBOP_CONTAINERS_BACKING_STORE_H_
 
 #include <cstddef>
+#include <cstring>
 
 #include "bibop/heap/type_info.h"
 
@@ -62,6 +63,13 @@ void RootStoreOf(const void* element);
 // a collection has found that nothing refers to it. In checked builds aborts
 // if the store has been swept already.
 void ReleaseStore(const void* store);
+
+// Clears what an element was, that it keeps nothing alive any longer.
+inline void Clear(void* element, size_t size) {
+  std::memset(element, 0, size);
+  // So that nobody takes the memory for unused.
+  asm volatile("" : : "r"(element) : "memory");
+}
 
 [[noreturn]] void ThrowBadArrayNewLength();
 

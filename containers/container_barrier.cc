@@ -171,7 +171,7 @@ void ContainerBarrier::ChangingSlow() const {
   const MutatorBase* mutator = MarkedMutatorOf(this);
   if (mutator == nullptr) return;
   const uint64_t mark = mutator->object_heap().mark_number();
-  if ((shown_in_.load(std::memory_order_relaxed) & ~kReusing) != mark) {
+  if ((shown_in() & ~kKeepsNode) != mark) {
     TakingSlow();
   }
 }
@@ -181,8 +181,8 @@ void ContainerBarrier::TakingSlow() const {
   if (mutator == nullptr) return;
   const ObjectHeap& heap = mutator->object_heap();
   Show(mutator->snapshot(), WordsAround(heap, this));
-  const uint64_t reusing = shown_in_.load(std::memory_order_relaxed) & kReusing;
-  shown_in_.store(reusing | heap.mark_number(), std::memory_order_relaxed);
+  shown_in_.store((shown_in() & kKeepsNode) | heap.mark_number(),
+                  std::memory_order_relaxed);
 }
 
 void ContainerBarrier::MovingFrom(const ContainerBarrier& other,

@@ -78,19 +78,16 @@ class ContainerBarrier {
   void MovingFrom(const ContainerBarrier& other, Stores stores) const;
   void MovedFrom(const ContainerBarrier& other, Stores stores) const;
 
-  // Say that the container is about to be assigned to, and may use its stores
-  // for that, and that it is no longer.
-  void BeginReuse() const {
-    shown_in_.fetch_or(kReusing, std::memory_order_relaxed);
+  // Say that an element was destroyed whose node the container still has, and
+  // that it uses the node again, or not.
+  void KeepingNode() const {
+    shown_in_.store(shown_in() | kKeepsNode, std::memory_order_relaxed);
   }
-  void EndReuse() const {
-    if (IsReusing()) {
-      shown_in_.fetch_and(~kReusing, std::memory_order_relaxed);
-    }
+  void NotKeepingNode() const {
+    if (keeps_node())
+      shown_in_.store(shown_in() & ~kKeepsNode, std::memory_order_relaxed);
   }
-  bool IsReusing() const {
-    return (shown_in_.load(std::memory_order_relaxed) & kReusing) != 0;
-  }
+  bool keeps_node() const { return (shown_in() & kKeepsNode) != 0; }
 
  private:
   ABSL_ATTRIBUTE_NOINLINE void ChangingSlow() const;
@@ -99,10 +96,14 @@ class ContainerBarrier {
                                               In in) const;
   ABSL_ATTRIBUTE_NOINLINE void ReleasingSlow(const void* store) const;
 
-  static constexpr uint64_t kReusing = uint64_t{1} << 63;
+  static constexpr uint64_t kKeepsNode = uint64_t{1} << 63;
+
+  uint64_t shown_in() const {
+    return shown_in_.load(std::memory_order_relaxed);
+  }
 
   // The last mark in which the container's stores were shown, of all marks of
-  // the process, and kReusing. Used by the thread that changes the container,
+  // the process, and kKeepsNode. Used by the thread that changes the container,
   // but copying one is no change, and several threads may do that: atomic,
   // relaxed.
   mutable std::atomic<uint64_t> shown_in_ = 0;

@@ -166,9 +166,20 @@ struct Operands {
 
   using Element = typename C::value_type;
   Element New(int key) { return Make<Element>::Do(scope, key); }
-  // A place in `c`.
+  // A place in `c`, which depends on the keys only: hash tables have orders of
+  // their own.
   auto At(C& c) {
-    return std::next(c.begin(), c.empty() ? 0 : n % static_cast<int>(c.size()));
+    if (c.empty()) return c.begin();
+    if constexpr (requires { typename C::hasher; }) {
+      const auto of_key = [this](const auto& element) {
+        return std::pair(KeyOf(element) % (n % 7 + 2), KeyOf(element));
+      };
+      return std::min_element(
+          c.begin(), c.end(),
+          [&](const auto& x, const auto& y) { return of_key(x) < of_key(y); });
+    } else {
+      return std::next(c.begin(), n % static_cast<int>(c.size()));
+    }
   }
 };
 
@@ -211,7 +222,12 @@ void AddCommon(std::vector<Operation<C>>& all) {
            [](O& o) {
              if (!o.a.empty()) o.a.erase(o.At(o.a));
            }},
-          {"erase some", [](O& o) { o.a.erase(o.At(o.a), o.a.end()); }},
+          {"erase some",
+           [](O& o) {
+             if constexpr (!requires { typename C::hasher; }) {
+               o.a.erase(o.At(o.a), o.a.end());
+             }
+           }},
           {"erase all", [](O& o) { o.a.erase(o.a.begin(), o.a.end()); }},
           {"erase_if",
            [](O& o) {
@@ -327,7 +343,7 @@ std::vector<Operation<C>> AssociativeOperations() {
        }},
       {"erase first half",
        [](O& o) {
-         for (size_t n = o.a.size() / 2; n > 0; --n) o.a.erase(o.a.begin());
+         for (size_t n = o.a.size() / 2; n > 0; --n) o.a.erase(o.At(o.a));
        }},
   };
   AddCommon(all);

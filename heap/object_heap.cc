@@ -27,13 +27,12 @@
 namespace bibop {
 namespace {
 
+using internal::sweeping_heap;
+
 // So many blocks are swept before a new one is taken for stores, where old ones
 // wait for that.
 constexpr size_t kBlocksSweptForStores = 8;
 
-// The heap of which this thread is sweeping a block, and so may be running a
-// destructor.
-constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
 // The heap whose objects' Traces this thread is calling.
 constinit thread_local const ObjectHeap* tracing_heap = nullptr;
 

@@ -84,6 +84,16 @@ struct MixedCells {
   CellRun cells = {0, 0};
 };
 
+class ObjectHeap;
+
+namespace internal {
+
+// The heap of which this thread is sweeping a block, and so may be running a
+// destructor.
+inline constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
+
+}  // namespace internal
+
 // What cells of a size class are for.
 enum class CellsFor : uint8_t { kObjects, kStores };
 
