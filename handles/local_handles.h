@@ -137,6 +137,8 @@ class LocalHandles {
   //
   // REQUIRES: ReserveForStore was called, and no slot was created since.
   void RootStore(const void* store) {
+    // A second slot would be left when it is released.
+    if (FindRecent(SlotValue(store)) != nullptr) return;
     if (HandleSlot* slot = FindRecent(kVacant)) {
       *slot = SlotValue(store);
       return;
