@@ -107,6 +107,12 @@ void Show(LocalSnapshot& snapshot, Words words) {
   }
 }
 
+// This thread's mutator on the heap that a container is in whose elements are
+// moved, or null. A destructor moves what dies with it.
+MutatorBase* MoverFrom(const ContainerBarrier& container) {
+  return sweeping_heap == nullptr ? MutatorOf(&container) : nullptr;
+}
+
 // The words of the object that `allocator` is in that may be its container's.
 Words WordsAround(const ObjectHeap& heap, const ContainerBarrier* allocator) {
   const auto* self = reinterpret_cast<const std::byte*>(allocator);
@@ -187,14 +193,14 @@ void ContainerBarrier::TakingSlow() const {
 
 void ContainerBarrier::MovingFrom(const ContainerBarrier& other,
                                   Stores stores) const {
-  MutatorBase* mutator = MutatorOf(&other);
+  MutatorBase* mutator = MoverFrom(other);
   if (mutator == nullptr || mutator->object_heap().Contains(this)) return;
   Root(*mutator, WordsAround(mutator->object_heap(), &other), stores);
 }
 
 void ContainerBarrier::MovedFrom(const ContainerBarrier& other,
                                  Stores stores) const {
-  MutatorBase* mutator = MutatorOf(&other);
+  MutatorBase* mutator = MoverFrom(other);
   if (mutator == nullptr || mutator->object_heap().Contains(this)) return;
   Root(*mutator, WordsAroundElsewhere(this), stores);
 }

@@ -416,7 +416,10 @@ using AllPairs = decltype(std::tuple_cat(
     std::declval<SequencesOf<Deque<Ref>, std::deque<PlainRef>>>(),
     std::declval<Sets>(), std::declval<MapsTo<Ref, PlainRef>>(),
     std::declval<MapsTo<Vector<Ref>, std::vector<PlainRef>>>(),
-    std::declval<MapsTo<Deque<Ref>, std::deque<PlainRef>>>()));
+    std::declval<std::tuple<
+        Pair<Map<int, Deque<Ref>>, std::map<int, std::deque<PlainRef>>>,
+        Pair<FlatHashMap<int, Deque<Ref>>,
+             absl::flat_hash_map<int, std::deque<PlainRef>>>>>()));
 
 // The same as types of a typed test.
 template <class Tuple>
