@@ -133,11 +133,11 @@ class Allocator : private internal::ContainerBarrier {
   Allocator(const Allocator& other) noexcept {
     other.Changing();
     // Hash tables copy it when they are moved.
-    if constexpr (Use::kIsMovedByCopy) MovingFrom(other, kStores);
+    if constexpr (Use::kIsMovedByCopy) MovingFrom(other, kLargestLink);
   }
   Allocator(Allocator&& other) noexcept {
     other.Changing();
-    MovingFrom(other, kStores);
+    MovingFrom(other, kLargestLink);
   }
   template <class U>
   // NOLINTNEXTLINE(google-explicit-constructor): as the standard asks for
@@ -149,13 +149,13 @@ class Allocator : private internal::ContainerBarrier {
   Allocator& operator=(const Allocator& other) noexcept {
     Taking();
     other.Taking();
-    if constexpr (Use::kIsMovedByCopy) MovedFrom(other, kStores);
+    if constexpr (Use::kIsMovedByCopy) MovedFrom(other, kLargestLink);
     return *this;
   }
   Allocator& operator=(Allocator&& other) noexcept {
     Taking();
     other.Taking();
-    MovedFrom(other, kStores);
+    MovedFrom(other, kLargestLink);
     return *this;
   }
   ~Allocator() = default;
@@ -163,8 +163,8 @@ class Allocator : private internal::ContainerBarrier {
   friend void swap(Allocator& a, Allocator& b) noexcept {
     a.Taking();
     b.Taking();
-    a.MovedFrom(b, kStores);
-    b.MovedFrom(a, kStores);
+    a.MovedFrom(b, kLargestLink);
+    b.MovedFrom(a, kLargestLink);
   }
 
   // A copied container does not change.
@@ -260,8 +260,11 @@ class Allocator : private internal::ContainerBarrier {
       "some: "
       "use bibop::Deque, bibop::Vector, or objects that refer to each other");
 
-  static constexpr Stores kStores =
-      Use::kIsNode ? Stores::kLinked : Stores::kOne;
+  // The largest node of a tree or chain. Others' nodes are Abseil's, of about
+  // 256 bytes or at most 4 elements; arrays may be large, and refer to nothing
+  // that the container has not rooted otherwise.
+  static constexpr size_t kLargestLink =
+      Use::kIsNode ? std::numeric_limits<size_t>::max() : 1024 + 8 * sizeof(T);
   static constexpr bool kIsLeaf = internal::kIsLeaf<T>;
   static constexpr size_t kAlignment = std::max(alignof(T), size_t{8});
   static constexpr const TypeInfo& kType =

@@ -11,7 +11,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_check.h"
-#include "bibop/base/build_config.h"
 #include "bibop/base/poison.h"
 #include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/mutator_base.h"
@@ -145,9 +144,9 @@ Words WordsAroundElsewhere(const ContainerBarrier* allocator) {
   return WordsIn(reinterpret_cast<const void*>(start), end - start);
 }
 
-// Roots the stores that `words` point at, and if they are linked those that
-// they point at, and so on.
-void Root(MutatorBase& mutator, Words words, ContainerBarrier::Stores stores) {
+// Roots the stores that `words` point at, those that the words of these point
+// at unless they are larger than `largest_link`, and so on.
+void Root(MutatorBase& mutator, Words words, size_t largest_link) {
   const ObjectHeap& heap = mutator.object_heap();
   absl::flat_hash_set<const std::byte*> rooted;
   std::vector<Words> to_walk = {words};
@@ -164,7 +163,7 @@ void Root(MutatorBase& mutator, Words words, ContainerBarrier::Stores stores) {
       mutator.handles().ReserveForStore();
       mutator.handles().RootStore(found->start);
       mutator.snapshot().Shade(found->start);
-      if (stores == ContainerBarrier::Stores::kLinked) {
+      if (found->size <= largest_link) {
         to_walk.push_back(WordsIn(found->start, found->size));
       }
     }
@@ -192,17 +191,17 @@ void ContainerBarrier::TakingSlow() const {
 }
 
 void ContainerBarrier::MovingFrom(const ContainerBarrier& other,
-                                  Stores stores) const {
+                                  size_t largest_link) const {
   MutatorBase* mutator = MoverFrom(other);
   if (mutator == nullptr || mutator->object_heap().Contains(this)) return;
-  Root(*mutator, WordsAround(mutator->object_heap(), &other), stores);
+  Root(*mutator, WordsAround(mutator->object_heap(), &other), largest_link);
 }
 
 void ContainerBarrier::MovedFrom(const ContainerBarrier& other,
-                                 Stores stores) const {
+                                 size_t largest_link) const {
   MutatorBase* mutator = MoverFrom(other);
   if (mutator == nullptr || mutator->object_heap().Contains(this)) return;
-  Root(*mutator, WordsAroundElsewhere(this), stores);
+  Root(*mutator, WordsAroundElsewhere(this), largest_link);
 }
 
 void ContainerBarrier::DestroyingSlow(const void* element, size_t size,
@@ -225,20 +224,16 @@ void ContainerBarrier::ReleasingSlow(const void* store) const {
   if (mutator != nullptr) mutator->snapshot().Shade(store);
 }
 
-CopyingScope::CopyingScope() {
-  ++copying_elements;
-  if constexpr (kCheckedHandles) {
-    MutatorBase* mutator = MutatorBase::LatestOfThisThread();
-    while (mutator != nullptr && mutator->parked()) {
-      mutator = mutator->next_of_thread();
-    }
-    mutator_ = mutator;
-    if (mutator != nullptr) mutator->EnterNoGc();
+void CopyingScope::ForbidCollections() {
+  MutatorBase* mutator = MutatorBase::LatestOfThisThread();
+  while (mutator != nullptr && mutator->parked()) {
+    mutator = mutator->next_of_thread();
   }
+  mutator_ = mutator;
+  if (mutator != nullptr) mutator->EnterNoGc();
 }
 
-CopyingScope::~CopyingScope() {
-  --copying_elements;
+void CopyingScope::AllowCollections() {
   if (mutator_ != nullptr) mutator_->LeaveNoGc();
 }
 

@@ -28,6 +28,7 @@
 
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
+#include "bibop/base/build_config.h"
 #include "bibop/heap/heap_phase.h"
 
 namespace bibop {
@@ -72,11 +73,10 @@ class ContainerBarrier {
   // To be called when this one's container is being made of `other`'s, whose
   // stores are still in that, or has just got its stores, or both each other's:
   // what no longer is in an object of the heap stays alive until the innermost
-  // open scope closes. `linked` says that its stores refer to each other and to
-  // nothing else does: then each is rooted.
-  enum class Stores : bool { kOne, kLinked };
-  void MovingFrom(const ContainerBarrier& other, Stores stores) const;
-  void MovedFrom(const ContainerBarrier& other, Stores stores) const;
+  // open scope closes. Each store is rooted that is reached by way of stores of
+  // at most `largest_link` bytes.
+  void MovingFrom(const ContainerBarrier& other, size_t largest_link) const;
+  void MovedFrom(const ContainerBarrier& other, size_t largest_link) const;
 
   // Say that an element was destroyed whose node the container still has, and
   // that it uses the node again, or not.
@@ -118,12 +118,21 @@ inline constinit thread_local int copying_elements = 0;
 // that allocates an object.
 class CopyingScope {
  public:
-  CopyingScope();
+  CopyingScope() {
+    ++copying_elements;
+    if constexpr (kCheckedHandles) ForbidCollections();
+  }
   CopyingScope(const CopyingScope&) = delete;
   CopyingScope& operator=(const CopyingScope&) = delete;
-  ~CopyingScope();
+  ~CopyingScope() {
+    --copying_elements;
+    if constexpr (kCheckedHandles) AllowCollections();
+  }
 
  private:
+  void ForbidCollections();
+  void AllowCollections();
+
   MutatorBase* mutator_ = nullptr;
 };
 
