@@ -1,6 +1,7 @@
 #include "bibop/marker/marker.h"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
 
 namespace bibop {
@@ -54,6 +56,7 @@ inline void Marker::MarkAndTrace(Candidate candidate, MarkCounts& counts) {
 }
 
 void Marker::VisitRootInConstruction(const void* object) {
+  const ObjectHeap::TracingScope tracing(heap_);
   const Candidate candidate = Prefetch(object);
   const BlockDescriptor* block = Mark(candidate, counts_);
   if (block == nullptr) return;
@@ -70,34 +73,56 @@ void Marker::VisitRootInConstruction(const void* object) {
 
 bool Marker::IsMarked(const void* object) const {
   CheckInThisHeap(object);
-  return *Prefetch(object).mark == epoch_;
+  return heap_.IsMarked(object);
 }
 
-void Marker::Drain() {
+bool Marker::TakeMore() {
+  if (visitor_.TakeElements() != 0) return true;
+  const MarkQueue::Batch batch = heap_.mark_queue().Take();
+  for (const void* object : batch) visitor_.VisitPointer(object);
+  return !batch.empty();
+}
+
+bool Marker::Drain(size_t budget) {
   // Long enough for memory to answer, short enough to stay in the cache.
   constexpr size_t kQueueSize = 32;
-  std::array<Candidate, kQueueSize> queue;
+  // So many pointers are taken between two looks at what others want.
+  constexpr size_t kStep = 256;
+  const ObjectHeap::TracingScope tracing(heap_);
+  std::array<Candidate, kQueueSize> queue = {};
+  size_t oldest = 0;
   // In registers: as members they would go through memory at each object.
   MarkCounts counts = counts_;
-  for (;;) {
-    size_t oldest = 0;
-    while (!visitor_.empty()) {
+  bool done = false;
+  for (size_t taken = 0; taken < budget; taken += kStep) {
+    for (size_t i = 0; i < kStep && !visitor_.empty(); ++i) {
       const Candidate next =
           std::exchange(queue[oldest], Prefetch(visitor_.Take()));
       oldest = (oldest + 1) % kQueueSize;
       if (next.mark != nullptr) MarkAndTrace(next, counts);
     }
-    bool waiting = false;
+    if (heap_.mark_queue().IsWanted()) {
+      heap_.mark_queue().Add(visitor_.TakeHalf());
+    }
+    if (!visitor_.empty()) continue;
     for (size_t i = 0; i < kQueueSize; ++i) {
       const Candidate next =
           std::exchange(queue[(oldest + i) % kQueueSize], {});
-      if (next.mark == nullptr) continue;
-      waiting = true;
-      MarkAndTrace(next, counts);
+      if (next.mark != nullptr) MarkAndTrace(next, counts);
     }
-    if (!waiting) break;
+    done = visitor_.empty() && !TakeMore();
+    if (done) break;
+  }
+  for (const Candidate& next : queue) {
+    if (next.mark != nullptr) MarkAndTrace(next, counts);
   }
   counts_ = counts;
+  return done;
+}
+
+void Marker::Absorb(const Marker& other) {
+  counts_.objects += other.counts_.objects;
+  counts_.bytes += other.counts_.bytes;
 }
 
 }  // namespace bibop

@@ -6,16 +6,23 @@
 // have arrived. (Cher, Hosking and Vitek, "Software prefetching for mark-sweep
 // garbage collection", ASPLOS 2004.)
 //
+// A mark has one marker or several, each on its own thread, that hand objects
+// to each other through the heap's mark queue, where mutators put what they
+// overwrite. Mutators may run meanwhile: what was allocated since the mark
+// began is marked from the start, so it is never traced.
+//
 // One marker serves one mark: construct it, show it the roots, call Drain.
 //
-// Invariants: an object's Trace is called at most once, and never before its
-// constructor has returned.
+// Invariants: no object's Trace is called before its constructor has returned;
+// an object is traced at most once by one marker. Several may trace the same
+// object, which is marked the same.
 
 #ifndef BIBOP_MARKER_MARKER_H_
 #define BIBOP_MARKER_MARKER_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "absl/base/attributes.h"
 #include "absl/log/absl_check.h"
@@ -37,7 +44,7 @@ class Marker final : public RootVisitor {
  public:
   // REQUIRES: heap.BeginMark was called, and heap.FinishMark is not before the
   // last call to this.
-  explicit Marker(const ObjectHeap& heap) : heap_(heap), epoch_(heap.epoch()) {}
+  explicit Marker(ObjectHeap& heap) : heap_(heap), epoch_(heap.epoch()) {}
 
   // Marks what a slot refers to.
   //
@@ -54,11 +61,19 @@ class Marker final : public RootVisitor {
   // point at, whether or not they are Members yet (I-4). Its Trace will not be
   // called.
   //
-  // REQUIRES: Drain was not called.
+  // REQUIRES: Drain was not called; the world is stopped.
   void VisitRootInConstruction(const void* object) override;
 
-  // Marks everything that the objects found so far refer to.
-  void Drain();
+  // No limit for Drain.
+  static constexpr size_t kEverything = std::numeric_limits<size_t>::max();
+
+  // Marks what the objects found so far refer to, and what is in the heap's
+  // mark queue, but not many more than `budget` objects. Returns whether
+  // nothing was left. Aborts if a Trace allocates or collects.
+  bool Drain(size_t budget = kEverything);
+
+  // Adds what `other`, which has nothing left to do, has marked and noted.
+  void Absorb(const Marker& other);
 
   // Whether the object that `object` points at or into was marked.
   //
@@ -92,8 +107,11 @@ class Marker final : public RootVisitor {
                                                      MarkCounts& counts) const;
   ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate,
                                                  MarkCounts& counts);
+  // Gets more pointers to look at, where there are no more. Returns false if
+  // there are none.
+  bool TakeMore();
 
-  const ObjectHeap& heap_;
+  ObjectHeap& heap_;
   const Epoch epoch_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
