@@ -67,7 +67,9 @@ int64_t IdealMarker::Mark() {
       word |= bit;
     }
     for (size_t i = 0; i < unmarked; ++i) {
-      absl::PrefetchToLocalCacheNta(batch[i]);
+      // It may be on two cache lines.
+      absl::PrefetchToLocalCache(batch[i]);
+      absl::PrefetchToLocalCache(&batch[i]->edges.back());
     }
     for (size_t i = 0; i < unmarked; ++i) {
       for (Node* const edge : batch[i]->edges) {

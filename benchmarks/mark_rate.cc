@@ -79,16 +79,16 @@ struct Node {
 static_assert(kTypeInfo<Node>.cell_size == 48);
 
 // Marks everything that is reachable from a root; returns how many objects.
-using MarkFrom = int64_t (*)(const ObjectHeap& heap, const Node* root);
+using MarkFrom = int64_t (*)(ObjectHeap& heap, const Node* root);
 
-int64_t MarkWithMarker(const ObjectHeap& heap, const Node* root) {
+int64_t MarkWithMarker(ObjectHeap& heap, const Node* root) {
   Marker marker(heap);
   marker.VisitRoot(root);
   marker.Drain();
   return marker.counts().objects;
 }
 
-int64_t MarkSimply(const ObjectHeap& heap, const Node* root) {
+int64_t MarkSimply(ObjectHeap& heap, const Node* root) {
   const Epoch epoch = heap.epoch();
   std::vector<const Node*> stack = {root};
   int64_t marked = 0;
