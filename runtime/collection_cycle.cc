@@ -18,7 +18,7 @@ constexpr size_t kSlotsAtOnce = 4096;
 
 }  // namespace
 
-CollectionCycle::~CollectionCycle() {
+void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
     roots_.EndMark();
     objects_.FinishMark();
@@ -26,7 +26,7 @@ CollectionCycle::~CollectionCycle() {
   }
   if (phase_ == Phase::kClearing) {
     objects_.EndClearing();
-    objects_.StartSweep();
+    StartSweep();
   }
 }
 
