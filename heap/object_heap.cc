@@ -423,12 +423,14 @@ size_t ObjectHeap::ReleaseFreeMemory(size_t bytes) {
       absl::MutexLock lock(mutex_);
       cage_->ReleaseSideRecords();
       run = cage_->TakeResident(bytes - released);
+      if (!run.has_value()) break;
+      ++being_released_;
     }
-    if (!run.has_value()) break;
     UnlockedCage().DecommitBlocks(*run);
     released += run->count * kBlockSize;
     absl::MutexLock lock(mutex_);
     cage_->ReturnDecommitted(*run);
+    --being_released_;
     NoteFree();
   }
   return released;
@@ -495,6 +497,11 @@ void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
 
 void ObjectHeap::CheckInvariants() const {
   absl::MutexLock lock(mutex_);
+  // Such blocks are neither free nor in use.
+  const auto nobody_releases = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return being_released_ == 0;
+  };
+  mutex_.Await(absl::Condition(&nobody_releases));
   cage_->CheckInvariants();
   ABSL_CHECK_EQ(being_swept_, 0);
   absl::flat_hash_set<const BlockDescriptor*> seen;

@@ -374,6 +374,8 @@ class ObjectHeap {
   std::vector<Space*> used_spaces_ ABSL_GUARDED_BY(mutex_);
   // Blocks that some thread is sweeping now.
   int being_swept_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Runs of free blocks whose memory some thread is giving back now.
+  int being_released_ ABSL_GUARDED_BY(mutex_) = 0;
   // Used spaces before this have no unswept block.
   size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
