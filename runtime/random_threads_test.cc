@@ -105,6 +105,9 @@ struct Shared {
   Heap& heap;
   Shadow shadow;
   std::array<Shelf, 32> shelves;
+  // Keeps many alive. Its elements are written and read by all at once.
+  Persistent<Node::More> table;
+  std::span<Member<Node>> elements;
   // To be released by a thread that is not attached.
   absl::Mutex mutex;
   std::vector<Persistent<Node>> to_release ABSL_GUARDED_BY(mutex);
@@ -185,42 +188,50 @@ class Worker {
       case 3:
         return Allocate(mutator, locals[a], ids_[a]);
       case 4:
-      case 5:
-      case 6:
         return Link(locals[a].get(), locals[b], ids_[b]);
-      case 7:
+      case 5:
         return Unlink(locals[a].get());
-      case 8:
-      case 9:
-      case 10:
+      case 6:
+      case 7:
         return Follow(locals[a], ids_[a], locals[b].get());
-      case 11:
+      case 8:
         if (ids_[a] != 0) locals[a]->racy = locals[b];
         return;
-      case 12:
+      case 9:
         return FollowRacy(mutator, locals[a], ids_[a], locals[b].get());
-      case 13:
+      case 10:
         return UseArray(mutator, locals[a], locals[b]);
-      case 14:
-      case 15:
+      case 11:
         return Keep(mutator, locals[a], ids_[a]);
-      case 16:
+      case 12:
         return Release(mutator);
-      case 17:
+      case 13:
         return UseKept(locals[a], ids_[a]);
-      case 18:
+      case 14:
         return UseShelf(mutator, locals[a], ids_[a]);
-      case 19:
+      case 15:
         return Watch(mutator, locals[a], ids_[a]);
-      case 20:
+      case 16:
         return Lock(mutator, locals[a], ids_[a]);
-      case 21:
+      case 17:
         return Forget(locals[a], ids_[a]);
-      case 22:
+      case 18:
         return Escape(mutator, locals[a], ids_[a]);
+      case 19:
+      case 20:
+      case 21:
+        InTable() = locals[a];
+        return;
+      case 22:
+        return SetFrom(InTable(), locals[a], ids_[a]);
       default:
         return Rest(mutator);
     }
+  }
+
+  Member<Node>& InTable() {
+    Node::More& table = *shared_.table;
+    return table[Random(table.size())];
   }
 
   Handle<Node> New(HandleScope& scope, Mutator& mutator, Id id) {
@@ -249,7 +260,10 @@ class Worker {
       }
       return;
     }
-    local = New(scope, mutator, made);
+    const Handle<Node> node = New(scope, mutator, made);
+    // Mostly lists grow, so that there is something to mark.
+    if (Random(32) != 0) Link(node.get(), local, id);
+    local = node;
     id = made;
   }
 
@@ -262,7 +276,9 @@ class Worker {
     shared_.shadow.EdgeOf(from->id, edge) = id;
   }
 
-  void Unlink(Node* from) { Link(from, Member<Node>(), 0); }
+  void Unlink(Node* from) {
+    if (Random(32) == 0) Link(from, Member<Node>(), 0);
+  }
 
   void Follow(MutableHandle<Node>& local, Id& id, Node* from) {
     if (from == nullptr) return;
@@ -389,6 +405,7 @@ class Worker {
   }
 
   void Forget(MutableHandle<Node>& local, Id& id) {
+    if (Random(4) != 0) return;
     local = nullptr;
     id = 0;
   }
@@ -475,6 +492,9 @@ size_t CheckEverything(Shared& shared,
     const absl::MutexLock lock(shelf.mutex);
     roots.push_back(shelf.kept.id);
   }
+  for (const Member<Node>& element : shared.elements) {
+    if (element) roots.push_back(element->id);
+  }
   std::vector<bool> reached;
   shared.shadow.CheckExactly(roots, reached);
   for (const auto& worker : workers) worker->CheckWatched(reached);
@@ -502,6 +522,13 @@ TEST_P(RandomThreadsTest, WhatCanBeReachedLivesAndNothingElse) {
   std::mt19937_64 random(seed);
   const auto threads = static_cast<std::ptrdiff_t>(2 + random() % 15);
   Shared shared(*heap, where);
+  {
+    MutatorScope mutator(*heap);
+    HandleScope scope(mutator);
+    shared.table = Persistent<Node::More>(
+        mutator, scope.NewArray<Member<Node>>(100 + random() % 20000));
+    shared.elements = shared.table->span();
+  }
   std::barrier still(threads + 1);
   std::barrier go_on(threads + 1);
   std::vector<std::unique_ptr<Worker>> workers;
@@ -534,6 +561,8 @@ TEST_P(RandomThreadsTest, WhatCanBeReachedLivesAndNothingElse) {
     const absl::MutexLock lock(shelf.mutex);
     shelf.kept = {};
   }
+  shared.elements = {};
+  shared.table.Reset();
   EXPECT_EQ(CheckEverything(shared, workers), 0u);
   EXPECT_GT(heap->stats().cycles, 3);
   ABSL_LOG(INFO) << threads << " threads, " << shared.shadow.made()
