@@ -245,7 +245,6 @@ void ObjectHeap::FinishMark() {
 void ObjectHeap::EndClearing() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kClearing);
-  birth_mark_.store(0, std::memory_order_relaxed);
   phase_.store(HeapPhase::kIdle, std::memory_order_release);
   internal::collecting_heaps.fetch_sub(1, std::memory_order_release);
 }
@@ -253,6 +252,9 @@ void ObjectHeap::EndClearing() {
 void ObjectHeap::StartSweep() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kIdle);
+  // Not before: a weak read that still finds kClearing takes what is not marked
+  // for dead.
+  birth_mark_.store(0, std::memory_order_relaxed);
   may_sweep_ = true;
 }
 
