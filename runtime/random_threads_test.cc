@@ -2,7 +2,8 @@
 // verification: see random_graph.h for what has to hold.
 //
 //   BIBOP_RANDOM_SECONDS=600     for each mode; by default 2
-//   BIBOP_RANDOM_SEED=4711       what a run that failed said; by default another
+//   BIBOP_RANDOM_SEED=4711       what a run that failed said; by default
+//   another
 //                                each time
 //
 // The seed repeats each thread's choices, not the order in which threads run.
@@ -392,7 +393,9 @@ class Worker {
     const MaybeHandle<Node> found = watched.root.Lock(scope);
     if (found.IsEmpty()) {
       // It was dead, so nobody can have it.
-      const auto has_it = [&](const auto& kept) { return kept.id == watched.id; };
+      const auto has_it = [&](const auto& kept) {
+        return kept.id == watched.id;
+      };
       ABSL_CHECK(std::ranges::none_of(kept_, has_it) &&
                  std::ranges::count(ids_, watched.id) == 0)
           << "node " << watched.id << " is kept and cannot be locked"
@@ -502,12 +505,11 @@ size_t CheckEverything(Shared& shared,
 }
 
 TEST_P(RandomThreadsTest, WhatCanBeReachedLivesAndNothingElse) {
-  const uint64_t seed =
-      NumberFrom("BIBOP_RANDOM_SEED", std::random_device()());
+  const uint64_t seed = NumberFrom("BIBOP_RANDOM_SEED", std::random_device()());
   const absl::Duration time =
       absl::Seconds(NumberFrom("BIBOP_RANDOM_SECONDS", 2));
-  const std::string where = absl::StrCat("; BIBOP_RANDOM_SEED=", seed,
-                                         " in mode ", GetParam().name);
+  const std::string where =
+      absl::StrCat("; BIBOP_RANDOM_SEED=", seed, " in mode ", GetParam().name);
   ABSL_LOG(INFO) << "a run" << where;
   HeapOptions options = GetParam().options;
   options.stress.seed = seed | 1;
@@ -535,9 +537,8 @@ TEST_P(RandomThreadsTest, WhatCanBeReachedLivesAndNothingElse) {
   std::vector<std::thread> running;
   for (std::ptrdiff_t i = 0; i < threads; ++i) {
     workers.push_back(std::make_unique<Worker>(shared, random()));
-    running.emplace_back([&, worker = workers.back().get()] {
-      worker->Run(still, go_on);
-    });
+    running.emplace_back(
+        [&, worker = workers.back().get()] { worker->Run(still, go_on); });
   }
   running.emplace_back([&] { ReleaseThings(shared); });
   size_t most_alive = 0;
