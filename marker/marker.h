@@ -16,13 +16,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/log/absl_check.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -57,8 +64,12 @@ class Marker final : public RootVisitor {
   // REQUIRES: Drain was not called.
   void VisitRootInConstruction(const void* object) override;
 
-  // Marks everything that the objects found so far refer to.
-  void Drain();
+  // No limit for Drain.
+  static constexpr size_t kEverything = std::numeric_limits<size_t>::max();
+
+  // Marks what the objects found so far refer to, but not many more than
+  // `budget` objects. Returns whether nothing was left.
+  bool Drain(size_t budget = kEverything);
 
   // Whether the object that `object` points at or into was marked.
   //
@@ -66,6 +77,30 @@ class Marker final : public RootVisitor {
   //
   // Aborts if it is in another heap.
   bool IsMarked(const void* object) const;
+
+  // Marks, besides what Drain does, the values of ephemerons whose keys are
+  // marked, until there are no more, but not many more than `budget` objects and
+  // ephemerons. Returns whether nothing was left. May be called again, with
+  // Drains in between, of which the last come before it; from the first call on
+  // Drain is this.
+  //
+  // REQUIRES: no other marker is at work on the heap.
+  bool DrainEphemerons(size_t budget = kEverything);
+
+  // Whether weak references were found that ClearWeak has to look at.
+  bool AnyWeak();
+
+  // Makes weak references in the heap to objects that were not marked refer to
+  // nothing, and tells observers of deaths. Mutators may run.
+  //
+  // REQUIRES: the heap is in kClearing; DrainEphemerons returned true.
+  void ClearWeak();
+
+  // Notifies the observers that asked for it when ClearWeak told them of
+  // deaths.
+  //
+  // REQUIRES: no mutator is stopped.
+  void NotifyObservers();
 
   // What was marked.
   MarkCounts counts() const { return counts_; }
@@ -90,13 +125,35 @@ class Marker final : public RootVisitor {
   // Marks the object and returns its block, or null if it is marked already.
   ABSL_ATTRIBUTE_ALWAYS_INLINE BlockDescriptor* Mark(Candidate candidate,
                                                      MarkCounts& counts) const;
+  // With `look_up`, also visits the values of ephemerons that waited for it.
+  template <bool look_up>
   ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate,
                                                  MarkCounts& counts);
+  // Marks what the visited pointers lead to; Drain and part of DrainEphemerons.
+  template <bool look_up>
+  bool DrainPointers(size_t budget);
+
+  // Looks at ephemerons: at those that were visited, and if objects were marked
+  // without a look-up also at those that waited before. Visits the values of
+  // those whose keys are marked. Counts `budget` down; returns false if it does
+  // not suffice.
+  bool LookAtEphemerons(size_t& budget);
+  void LookAt(internal::PendingEphemerons::Pending ephemeron);
+  // Makes the word `after` if it refers to a dead object; returns whether it
+  // did.
+  bool ClearIfDead(const internal::WeakWord& word, void* after) const;
 
   const ObjectHeap& heap_;
   const Epoch epoch_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
+  internal::PendingEphemerons pending_;
+  // Of those, [first, second) are to be looked at again.
+  std::pair<size_t, size_t> look_again_ = {0, 0};
+  // How many objects were marked when DrainEphemerons last returned: if now
+  // there are more, they were not looked up.
+  int64_t looked_up_ = 0;
+  std::vector<std::shared_ptr<internal::DeathObserver>> to_notify_;
 };
 
 }  // namespace bibop

@@ -60,8 +60,11 @@ void CollectionCycle::MarkRoots(const std::vector<MutatorBase*>& mutators,
 void CollectionCycle::FinishMark(Marker& marker) {
   Advance(Phase::kMarking, Phase::kMarkFinish);
   marker.Drain();
+  marker.DrainEphemerons();
   roots_.ClearWeak(
       [&marker](const void* object) { return marker.IsMarked(object); });
+  marker.ClearWeak();
+  marker.NotifyObservers();
 }
 
 // Afterwards every block waits to be swept.
