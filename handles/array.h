@@ -104,7 +104,7 @@ class Array final {
   void Trace(auto& visitor) const
     requires(internal::HoldsReferences<T>::value)
   {
-    for (const T& element : *this) visitor(element);
+    visitor.VisitElements(span());
   }
 
  private:

@@ -12,8 +12,8 @@ constinit thread_local MutatorBase* MutatorBase::latest_of_thread = nullptr;
 
 MutatorBase::MutatorBase(LocalAllocator allocator, RootSlotPool& roots)
     : allocator_(std::move(allocator)),
-      root_slots_(roots),
       snapshot_(allocator_.heap()),
+      root_slots_(roots, snapshot_),
       next_of_thread_(std::exchange(latest_of_thread, this)) {}
 
 MutatorBase::~MutatorBase() {

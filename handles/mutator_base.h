@@ -93,8 +93,8 @@ class MutatorBase {
   LocalHandles handles_;
   // How many such stretches are open.
   int no_gc_ = 0;
-  LocalRootSlots root_slots_;
   LocalSnapshot snapshot_;
+  LocalRootSlots root_slots_;
   MutatorBase* next_of_thread_;
   bool parked_ = false;
 };

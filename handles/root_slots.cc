@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "bibop/base/build_config.h"
+#include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/root_origin.h"
 #include "bibop/handles/root_visitor.h"
 
@@ -90,8 +91,25 @@ void RootSlotPool::Push(absl::Span<RootSlot* const> free) {
                                           std::memory_order_relaxed));
 }
 
-void RootSlotPool::ReleaseElsewhere(RootSlot& slot) {
+bool RootSlotPool::TagReleased(RootSlot& slot) {
+  any_released_.store(true, std::memory_order_relaxed);
+  const uintptr_t before =
+      slot.fetch_or(kReleasedRootSlot, std::memory_order_relaxed);
+  return RootAddress(before) != nullptr;
+}
+
+void RootSlotPool::ReleaseSlow(RootSlot& slot) {
   LocalRootSlots* local = LocalRootSlots::OfThisThread(*this);
+  if (marking_.load(std::memory_order_relaxed)) {
+    const uintptr_t word = slot.load(std::memory_order_relaxed);
+    if ((word & kWeakRootSlot) == 0) {
+      if (local == nullptr || local->parked_) {
+        if (TagReleased(slot)) return;
+      } else {
+        local->snapshot_.Shade(RootAddress(word));
+      }
+    }
+  }
   if (local != nullptr) {
     local->Put(slot);
   } else {
@@ -101,25 +119,56 @@ void RootSlotPool::ReleaseElsewhere(RootSlot& slot) {
 }
 
 template <class F>
-void RootSlotPool::ForEachSlotInUse(F visit) const {
-  for (Block* block = blocks_.load(std::memory_order_acquire); block != nullptr;
-       block = block->next) {
-    for (RootSlot& slot : block->slots) {
-      const uintptr_t word = slot.load(std::memory_order_relaxed);
-      if ((word & kFreeRootSlot) == 0) visit(slot, word);
-    }
+void RootSlotPool::ForEachSlotInUse(Block& block, F visit) {
+  for (RootSlot& slot : block.slots) {
+    const uintptr_t word = slot.load(std::memory_order_acquire);
+    if ((word & kFreeRootSlot) == 0) visit(slot, word);
   }
 }
 
-void RootSlotPool::VisitStrong(RootVisitor& visitor) const {
-  ForEachSlotInUse([&visitor](RootSlot&, uintptr_t word) {
-    if ((word & kWeakRootSlot) == 0) visitor.VisitRoot(RootAddress(word));
-  });
+template <class F>
+void RootSlotPool::ForEachSlotInUse(F visit) const {
+  for (Block* block = blocks_.load(std::memory_order_acquire); block != nullptr;
+       block = block->next) {
+    ForEachSlotInUse(*block, visit);
+  }
 }
 
-void RootSlotPool::ClearWeak(
+bool RootSlotPool::VisitStrong(RootVisitor& visitor, Progress& progress,
+                               size_t most) const {
+  if (!progress.begun) {
+    progress.begun = true;
+    progress.next = blocks_.load(std::memory_order_acquire);
+  }
+  for (size_t seen = 0; progress.next != nullptr; seen += Block::kSlots) {
+    if (seen >= most) return false;
+    ForEachSlotInUse(*progress.next, [&](RootSlot&, uintptr_t word) {
+      if ((word & kWeakRootSlot) != 0) {
+        progress.saw_weak = true;
+      } else if (RootAddress(word) != nullptr) {
+        visitor.VisitRoot(RootAddress(word));
+      }
+    });
+    progress.next = progress.next->next;
+  }
+  return true;
+}
+
+void RootSlotPool::VisitStrong(RootVisitor& visitor) const {
+  Progress progress;
+  VisitStrong(visitor, progress, capacity());
+}
+
+void RootSlotPool::ClearDead(
     absl::FunctionRef<bool(const void* object)> is_alive) {
-  ForEachSlotInUse([is_alive](RootSlot& slot, uintptr_t word) {
+  any_released_.store(false, std::memory_order_relaxed);
+  std::vector<RootSlot*> released;
+  ForEachSlotInUse([&](RootSlot& slot, uintptr_t word) {
+    // Its owner does not know it any more.
+    if ((word & kReleasedRootSlot) != 0) {
+      released.push_back(&slot);
+      return;
+    }
     // Again where another thread converted the address, until the slot is
     // cleared or another thread has released it.
     while ((word & (kFreeRootSlot | kWeakRootSlot)) == kWeakRootSlot &&
@@ -128,6 +177,7 @@ void RootSlotPool::ClearWeak(
                                        std::memory_order_relaxed)) {
     }
   });
+  if (!released.empty()) Push(released);
 }
 
 bool RootSlotPool::IsReadableHere(const RootSlot& slot) {
@@ -150,10 +200,14 @@ void RootSlotPool::Abandon() {
     in_use = static_cast<int64_t>(capacity_) - LengthOf(returned_) -
              LengthOf(shared_.exchange(Abandoned(), std::memory_order_acquire));
   }
-  ForEachSlotInUse([](RootSlot& slot, uintptr_t word) {
+  ForEachSlotInUse([&in_use](RootSlot& slot, uintptr_t word) {
     while ((word & kFreeRootSlot) == 0 && RootAddress(word) != nullptr &&
            !slot.compare_exchange_weak(word, word & kWeakRootSlot,
                                        std::memory_order_relaxed)) {
+    }
+    // Nobody will release it again.
+    if ((word & kFreeRootSlot) == 0 && (word & kReleasedRootSlot) != 0) {
+      --in_use;
     }
   });
   AddRemaining(in_use);
@@ -162,6 +216,7 @@ void RootSlotPool::Abandon() {
 void RootSlotPool::ReportRemaining() const {
   std::vector<RemainingRoot> remaining;
   ForEachSlotInUse([&remaining](RootSlot& slot, uintptr_t word) {
+    if ((word & kReleasedRootSlot) != 0) return;
     const Block& block = Block::Of(slot);
     remaining.push_back(
         {(word & kWeakRootSlot) != 0, block.origins.Get(block.IndexOf(slot))});
@@ -175,8 +230,10 @@ void RootSlotPool::AddRemaining(int64_t slots) {
   if (before + slots == 0) delete this;
 }
 
-LocalRootSlots::LocalRootSlots(RootSlotPool& pool)
-    : pool_(pool), next_of_thread_(internal::thread_root_slots.latest) {
+LocalRootSlots::LocalRootSlots(RootSlotPool& pool, LocalSnapshot& snapshot)
+    : pool_(pool),
+      snapshot_(snapshot),
+      next_of_thread_(internal::thread_root_slots.latest) {
   internal::thread_root_slots = {&pool, this};
 }
 

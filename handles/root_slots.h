@@ -2,10 +2,11 @@
 // on a stack nor in the heap. A heap has one pool of them, strong and weak ones
 // together; each mutator has a cache of free ones.
 //
-//   slot, 64 bits   | 63 | 62   | 61 ... 0                                |
-//   in use          | 0  | weak | address in an object; 0 for no object   |
-//   free, shared    | 1  | 0    | address of the next such slot; 0: none  |
-//   free, cached    | all bits are 1                                      |
+//   slot, 64 bits   | 63 | 62   | 61       | 60 ... 0                       |
+//   in use          | 0  | weak | 0        | address in an object; 0 for none |
+//   released        | 0  | 0    | 1        | the same                         |
+//   free, shared    | 1  | 0    | 0        | address of the next; 0: none     |
+//   free, cached    | all bits are 1                                         |
 //
 //   block, 2 KiB    | pool | next block | 254 slots |
 //
@@ -21,16 +22,20 @@
 // A pool outlives its heap if slots are in use then: from Abandon on they refer
 // to nothing, and whoever releases the last one deletes the pool.
 //
-// Slots are relaxed atomic words. While the world is stopped the collector
-// reads all of them, and clears weak ones whose object died; a thread that is
-// parked or not attached may at the same time release some, or convert their
-// addresses to others in the same object. For a strong slot either order is
-// right: if the collector misses a release, the object lives for one more
-// cycle; and once a cycle has seen the release, or anything later, no other
-// sees what was there before, for a word is read in the order it was written
-// in. A weak slot is cleared by compare and exchange, so that a free one stays
-// free. Everything else is done by running mutators, of which there are none
-// meanwhile, and which stopping orders: they take slots and look at objects.
+// Slots are atomic words, which the collector reads while mutators run. A
+// strong one roots what it held when the mark began:
+//
+// - A running mutator that releases it meanwhile shades the object first (I-5).
+// - Another thread, which has no place to shade it in, only tags the slot
+//   'released' and leaves the address there; the cycle makes it free when it
+//   has found what it refers to. (A thread that does not know yet that the mark
+//   has ended may tag one afterwards: it becomes free in the next cycle.)
+// - Who takes a slot has a handle of the object, so that needs no look.
+//
+// A weak slot is cleared when its object was found dead, by compare and
+// exchange, so that a free one stays free. Taking a slot is a release and the
+// collector's look an acquire: what is known of the object comes first. All
+// else is relaxed: a word is read in the order that it was written in.
 //
 // Invariants: a slot is in use, or in one cache, or in one list of the pool.
 
@@ -50,8 +55,10 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "bibop/base/build_config.h"
+#include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/root_origin.h"
 #include "bibop/handles/root_visitor.h"
+#include "bibop/heap/heap_phase.h"
 
 namespace bibop {
 
@@ -65,13 +72,14 @@ static_assert(sizeof(RootSlot) == 8 && RootSlot::is_always_lock_free);
 // The tags of a slot. No address of a program has them.
 inline constexpr uintptr_t kFreeRootSlot = uintptr_t{1} << 63;
 inline constexpr uintptr_t kWeakRootSlot = uintptr_t{1} << 62;
+inline constexpr uintptr_t kReleasedRootSlot = uintptr_t{1} << 61;
 // What a cached slot holds: a word that one instruction stores.
 inline constexpr uintptr_t kCachedRootSlot = ~uintptr_t{0};
 static_assert((kCachedRootSlot & kFreeRootSlot) != 0);
 
 // The address in `word`, which a slot in use holds.
 inline void* RootAddress(uintptr_t word) {
-  return reinterpret_cast<void*>(word & ~kWeakRootSlot);
+  return reinterpret_cast<void*>(word & ~(kWeakRootSlot | kReleasedRootSlot));
 }
 
 namespace internal {
@@ -165,15 +173,39 @@ class RootSlotPool {
   // running mutator of this heap.
   static bool IsReadableHere(const RootSlot& slot);
 
-  // Shows what strong slots keep alive.
+  // From BeginMark to EndMark strong slots that are released are shaded, or
+  // tagged.
   //
   // REQUIRES: no mutator is running.
+  void BeginMark() { marking_.store(true, std::memory_order_relaxed); }
+  void EndMark() { marking_.store(false, std::memory_order_relaxed); }
+
+  // How far a look at all slots has come; at first nothing was seen.
+  class Progress {
+   private:
+    friend class RootSlotPool;
+    internal::RootSlotBlock* next = nullptr;
+    bool begun = false;
+    bool saw_weak = false;
+  };
+
+  // Shows what strong slots keep alive that were in use at the first call, of
+  // about `most` slots. Returns whether all were shown. Other threads may use
+  // the pool meanwhile.
+  bool VisitStrong(RootVisitor& visitor, Progress& progress, size_t most) const;
+  // Shows all.
   void VisitStrong(RootVisitor& visitor) const;
 
-  // Makes weak slots refer to nothing if `is_alive` says no of their objects.
+  // Whether there is anything for ClearDead: weak slots were seen, or slots
+  // were tagged. Of the rest it is known that their objects live.
   //
-  // REQUIRES: no mutator is running.
-  void ClearWeak(absl::FunctionRef<bool(const void* object)> is_alive);
+  // REQUIRES: VisitStrong has shown all.
+  bool AnyToClear(const Progress& progress) const {
+    return progress.saw_weak || any_released_.load(std::memory_order_relaxed);
+  }
+  // Makes weak slots refer to nothing if `is_alive` says no of their objects,
+  // and slots that were tagged free. Other threads may use the pool meanwhile.
+  void ClearDead(absl::FunctionRef<bool(const void* object)> is_alive);
 
   // The number of slots, free ones included. Any thread may call it.
   size_t capacity() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -193,8 +225,11 @@ class RootSlotPool {
   // Adds slots, at least one, to the stack.
   void Push(absl::Span<RootSlot* const> free);
   // Releases a slot on a thread whose latest cache is of another pool or that
-  // has none.
-  ABSL_ATTRIBUTE_NOINLINE void ReleaseElsewhere(RootSlot& slot);
+  // has none, or while a heap is being collected.
+  ABSL_ATTRIBUTE_NOINLINE void ReleaseSlow(RootSlot& slot);
+  // Tags a strong slot 'released'. Returns false if the pool was abandoned, and
+  // the slot is still to be released.
+  bool TagReleased(RootSlot& slot);
 
   // Makes every slot in use refer to nothing, tells of them in checked builds,
   // and leaves the pool to those who release them.
@@ -206,6 +241,9 @@ class RootSlotPool {
   // Adds to remaining_, and deletes the pool if nobody remains.
   void AddRemaining(int64_t slots);
 
+  // Calls visit(slot, word) for the slots of a block that are not free.
+  template <class F>
+  static void ForEachSlotInUse(Block& block, F visit);
   template <class F>
   void ForEachSlotInUse(F visit) const;
 
@@ -220,6 +258,13 @@ class RootSlotPool {
   // abandoned takes one away, maybe before that: who makes it 0 is the last to
   // use the pool. Acquire and release, so that all others have used it before.
   std::atomic<int64_t> remaining_ = 0;
+  // Written while no mutator runs. Who releases a Persistent has it from a
+  // mutator, perhaps by other threads, so it sees what that has seen: relaxed.
+  std::atomic<bool> marking_ = false;
+  // Whether slots were tagged that ClearDead has not seen. Written by any
+  // thread, and cleared before ClearDead looks: relaxed, for what it misses it
+  // sees the next time.
+  std::atomic<bool> any_released_ = false;
   // The first of a list. Written under the mutex (release), read by the
   // collector (acquire).
   std::atomic<Block*> blocks_ = nullptr;
@@ -237,9 +282,10 @@ class LocalRootSlots {
   static constexpr size_t kBatch = 256;
   static constexpr size_t kMostCached = 2 * kBatch;
 
-  // An empty cache, of the calling thread until Retire. `pool` must exist until
-  // then.
-  explicit LocalRootSlots(RootSlotPool& pool);
+  // An empty cache, of the calling thread until Retire. `pool` and `snapshot`,
+  // which gets the objects of slots that are released during a mark, must exist
+  // until then.
+  LocalRootSlots(RootSlotPool& pool, LocalSnapshot& snapshot);
   LocalRootSlots(const LocalRootSlots&) = delete;
   LocalRootSlots& operator=(const LocalRootSlots&) = delete;
   ~LocalRootSlots() { Retire(); }
@@ -256,7 +302,7 @@ class LocalRootSlots {
       count = Refill();
     RootSlot& slot = *free_[count - 1];
     count_ = count - 1;
-    slot.store(word, std::memory_order_relaxed);
+    slot.store(word, std::memory_order_release);
     return slot;
   }
 
@@ -297,6 +343,7 @@ class LocalRootSlots {
   // The first count_ are free slots, of which the last is taken next.
   std::array<RootSlot*, kMostCached> free_;
   RootSlotPool& pool_;
+  LocalSnapshot& snapshot_;
   LocalRootSlots* next_of_thread_;
   bool parked_ = false;
   bool retired_ = false;
@@ -304,8 +351,9 @@ class LocalRootSlots {
 
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void RootSlotPool::Release(RootSlot& slot) {
   RootSlotPool* pool = internal::RootSlotBlock::Of(slot).pool;
-  if (internal::thread_root_slots.pool != pool) [[unlikely]] {
-    pool->ReleaseElsewhere(slot);
+  if (internal::thread_root_slots.pool != pool || internal::BarriersOn())
+      [[unlikely]] {
+    pool->ReleaseSlow(slot);
     return;
   }
   internal::thread_root_slots.latest->Put(slot);

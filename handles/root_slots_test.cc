@@ -12,7 +12,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/no_destructor.h"
+#include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/test_mutator.h"
+#include "bibop/heap/object_heap.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
@@ -24,6 +27,20 @@ constexpr size_t kBlock = internal::RootSlotBlock::kSlots;
 // may lie at any address.
 uintptr_t Word(size_t n) { return 0x1001 + 8 * n; }
 const void* Address(size_t n) { return reinterpret_cast<const void*>(Word(n)); }
+
+// A cache with a snapshot of its own, of a heap without objects.
+struct OwnSnapshot {
+  static ObjectHeap& Heap() {
+    static const absl::NoDestructor<std::unique_ptr<ObjectHeap>> heap(
+        ObjectHeap::Create(size_t{1} << 20).value());
+    return **heap;
+  }
+  LocalSnapshot own_snapshot{Heap()};
+};
+class Cache : private OwnSnapshot, public LocalRootSlots {
+ public:
+  explicit Cache(RootSlotPool& pool) : LocalRootSlots(pool, own_snapshot) {}
+};
 
 std::vector<RootSlot*> Take(LocalRootSlots& local, size_t count) {
   std::vector<RootSlot*> slots(count);
@@ -42,7 +59,7 @@ size_t CountRoots(const RootSlotPool& pool) {
 class RootSlotsTest : public ::testing::Test {
  protected:
   RootSlotPool::Owner pool_ = RootSlotPool::Create();
-  LocalRootSlots local_{*pool_};
+  Cache local_{*pool_};
 };
 
 TEST_F(RootSlotsTest, AStrongSlotIsARootUntilItIsReleased) {
@@ -63,7 +80,7 @@ TEST_F(RootSlotsTest, AWeakSlotIsNoRootAndIsClearedOnceItsObjectIsDead) {
   RootSlot& strong = local_.Take(Word(1));
   EXPECT_EQ(RootCollector(*pool_).roots,
             std::multiset<const void*>({Address(1)}));
-  pool_->ClearWeak([](const void* object) { return object == Address(2); });
+  pool_->ClearDead([](const void* object) { return object == Address(2); });
   EXPECT_EQ(dead, kWeakRootSlot);
   EXPECT_EQ(alive, Word(2) | kWeakRootSlot);
   EXPECT_EQ(strong, Word(1));
@@ -72,8 +89,8 @@ TEST_F(RootSlotsTest, AWeakSlotIsNoRootAndIsClearedOnceItsObjectIsDead) {
 
 TEST_F(RootSlotsTest, AClearedSlotIsNotAskedForAgainAndNotReused) {
   RootSlot& weak = local_.Take(Word(1) | kWeakRootSlot);
-  pool_->ClearWeak([](const void*) { return false; });
-  pool_->ClearWeak([](const void* object) {
+  pool_->ClearDead([](const void*) { return false; });
+  pool_->ClearDead([](const void* object) {
     ADD_FAILURE() << "asked for " << object;
     return false;
   });
@@ -87,7 +104,7 @@ TEST_F(RootSlotsTest, AClearedSlotIsNotAskedForAgainAndNotReused) {
 // releases it, or converts its address.
 TEST_F(RootSlotsTest, AWeakSlotThatIsReleasedAsItIsClearedStaysFree) {
   RootSlot& slot = local_.Take(Word(1) | kWeakRootSlot);
-  pool_->ClearWeak([&slot](const void*) {
+  pool_->ClearDead([&slot](const void*) {
     OnAnotherThread([&slot] { RootSlotPool::Release(slot); });
     return false;
   });
@@ -99,7 +116,7 @@ TEST_F(RootSlotsTest, AWeakSlotThatIsReleasedAsItIsClearedStaysFree) {
 TEST_F(RootSlotsTest, AWeakSlotThatIsConvertedAsItIsClearedIsAskedForAgain) {
   RootSlot& slot = local_.Take(Word(1) | kWeakRootSlot);
   std::vector<const void*> asked;
-  pool_->ClearWeak([&](const void* object) {
+  pool_->ClearDead([&](const void* object) {
     asked.push_back(object);
     slot = Word(2) | kWeakRootSlot;
     return false;
@@ -120,7 +137,7 @@ TEST_F(RootSlotsTest, ASlotThatIsClearedAsItIsConvertedStaysEmpty) {
   RootSlotPool::Convert(weak, add_two);
   EXPECT_EQ(weak, Word(3) | kWeakRootSlot);
   RootSlotPool::Convert(weak, [&](void* address) {
-    pool_->ClearWeak([](const void*) { return false; });
+    pool_->ClearDead([](const void*) { return false; });
     return add_two(address);
   });
   EXPECT_EQ(weak, kWeakRootSlot);
@@ -135,7 +152,7 @@ TEST_F(RootSlotsTest, FreeSlotsAreNoRootsWhereverTheyAre) {
   const std::vector<RootSlot*> slots = Take(local_, 10);
   OnAnotherThread([&] { Release(slots); });
   EXPECT_EQ(CountRoots(*pool_), 0u);
-  pool_->ClearWeak([](const void*) {
+  pool_->ClearDead([](const void*) {
     ADD_FAILURE();
     return true;
   });
@@ -167,7 +184,7 @@ TEST_F(RootSlotsTest, SlotsThatAnotherThreadReleasedAreReused) {
 TEST_F(RootSlotsTest, SlotsOfAThreadThatLeftAreReused) {
   for (int round = 0; round < 20; ++round) {
     OnAnotherThread([this] {
-      LocalRootSlots local(*pool_);
+      Cache local(*pool_);
       Release(Take(local, 400));
     });
   }
@@ -178,10 +195,10 @@ TEST_F(RootSlotsTest, AThreadThatOnlyReleasesKeepsFewSlots) {
   for (int round = 0; round < 20; ++round) {
     const std::vector<RootSlot*> slots = Take(local_, 1000);
     OnAnotherThread([&] {
-      LocalRootSlots local(*pool_);
+      Cache local(*pool_);
       Release(slots);
       OnAnotherThread([this] {
-        LocalRootSlots third(*pool_);
+        Cache third(*pool_);
         Release(Take(third, 1000 - LocalRootSlots::kMostCached));
       });
     });
@@ -192,7 +209,7 @@ TEST_F(RootSlotsTest, AThreadThatOnlyReleasesKeepsFewSlots) {
 TEST_F(RootSlotsTest, AThreadMayBeAttachedToSeveralHeaps) {
   RootSlotPool::Owner other = RootSlotPool::Create();
   {
-    auto other_local = std::make_unique<LocalRootSlots>(*other);
+    auto other_local = std::make_unique<Cache>(*other);
     for (int round = 0; round < 1000; ++round) {
       RootSlot& mine = local_.Take(Word(1));
       RootSlot& others = other_local->Take(Word(2));
@@ -203,7 +220,7 @@ TEST_F(RootSlotsTest, AThreadMayBeAttachedToSeveralHeaps) {
     EXPECT_EQ(pool_->capacity(), kBlock);
     EXPECT_EQ(other->capacity(), kBlock);
     // Not the latest leaves first.
-    LocalRootSlots third(*pool_);
+    Cache third(*pool_);
     RootSlot& slot = other_local->Take(Word(2));
     other_local.reset();
     EXPECT_FALSE(RootSlotPool::IsReadableHere(slot));
@@ -239,7 +256,7 @@ TEST(RootSlotPool, SlotsInUseReferToNothingOnceItIsAbandoned) {
   RootSlotPool::Owner pool = RootSlotPool::Create();
   std::vector<RootSlot*> slots;
   {
-    LocalRootSlots local(*pool);
+    Cache local(*pool);
     slots = Take(local, 1000);
     slots.push_back(&local.Take(Word(1) | kWeakRootSlot));
     Release(Take(local, 1000));
@@ -255,7 +272,7 @@ TEST(RootSlotPool, WithoutSlotsInUseItGoesAtOnce) {
   unused.reset();
   RootSlotPool::Owner pool = RootSlotPool::Create();
   {
-    LocalRootSlots local(*pool);
+    Cache local(*pool);
     const std::vector<RootSlot*> slots = Take(local, 2000);
     OnAnotherThread([&] { Release(slots); });
     Release(Take(local, 10));  // part of what the other thread released
@@ -270,7 +287,7 @@ TEST(RootSlotPool, SlotsMayBeReleasedWhileItIsAbandoned) {
     RootSlotPool::Owner pool = RootSlotPool::Create();
     std::vector<RootSlot*> slots;
     {
-      LocalRootSlots local(*pool);
+      Cache local(*pool);
       slots = Take(local, 1 + round % 300);
     }
     const auto middle = slots.begin() + slots.size() / 2;
@@ -305,7 +322,7 @@ TEST(RootSlotPool, ManyThreadsTakeAndReleaseSlots) {
       threads.emplace_back([&, t] {
         std::mt19937 random(t);  // NOLINT(cert-msc51-cpp): repeatable
         for (int turn = 0; turn < 5; ++turn) {
-          auto local = std::make_unique<LocalRootSlots>(*pool);
+          auto local = std::make_unique<Cache>(*pool);
           for (int round = 0; round < kRounds; ++round) {
             const uintptr_t mine = Word(t * kRounds + round);
             RootSlot* slot = &local->Take(mine);
@@ -350,7 +367,7 @@ class RootSlotModelTest : public ::testing::TestWithParam<int> {};
 TEST_P(RootSlotModelTest, TheRootsAreThoseOfAModel) {
   std::mt19937 random(GetParam());  // NOLINT(cert-msc51-cpp): repeatable
   RootSlotPool::Owner pool = RootSlotPool::Create();
-  auto local = std::make_unique<LocalRootSlots>(*pool);
+  auto local = std::make_unique<Cache>(*pool);
   std::map<RootSlot*, uintptr_t> model;
   size_t most_in_use = 0;
 
@@ -387,7 +404,7 @@ TEST_P(RootSlotModelTest, TheRootsAreThoseOfAModel) {
         break;
       case 6:  // a thread that comes, releases, takes, and goes
         OnAnotherThread([&] {
-          LocalRootSlots other(*pool);
+          Cache other(*pool);
           Release(release_some(count));
           for (size_t i = 0; i < count / 2; ++i) {
             RootSlot& slot = other.Take(Word(i));
@@ -399,11 +416,11 @@ TEST_P(RootSlotModelTest, TheRootsAreThoseOfAModel) {
         if (random() % 4 == 0) {
           local.reset();
           Release(release_some(count));
-          local = std::make_unique<LocalRootSlots>(*pool);
+          local = std::make_unique<Cache>(*pool);
         }
         const void* limit = Address(random() % 100);
         const auto is_alive = [limit](const void* o) { return o < limit; };
-        pool->ClearWeak(is_alive);
+        pool->ClearDead(is_alive);
         for (auto& [slot, word] : model) {
           if ((word & kWeakRootSlot) != 0 && !is_alive(RootAddress(word))) {
             word = kWeakRootSlot;

@@ -28,6 +28,7 @@
 #include <utility>
 
 #include "absl/base/attributes.h"
+#include "bibop/handles/barriers.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/maybe_handle.h"
 #include "bibop/handles/mutator_base.h"
@@ -87,14 +88,14 @@ class [[nodiscard]] WeakPersistent {
   // dead. `scope` is of the object's heap, and the thread a running mutator;
   // checked builds abort on another.
   MaybeHandle<T> Lock(HandleScope& scope ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
-    return scope.Local(Referent{static_cast<T*>(slot_.Get())});
+    return scope.Local(Referent{
+        static_cast<T*>(internal::ReadWeak([this] { return slot_.Get(); }))});
   }
 
-  // Whether it refers to nothing, or to an object that was found dead. Any
-  // thread may ask, but what is not empty may be by the next instruction,
-  // unless the thread is a running mutator and at no safepoint in between.
-  // Empty stays empty until Reset. Destructors of objects may find one not
-  // empty while the heap is destroyed.
+  // Whether it refers to nothing, or to an object that was found dead a moment
+  // ago: Lock may find nothing where this says that it is not empty. Any thread
+  // may ask. Empty stays empty until Reset. Destructors of objects may find one
+  // not empty while the heap is destroyed.
   bool IsEmpty() const { return slot_.Peek() == nullptr; }
 
   friend void swap(WeakPersistent& a, WeakPersistent& b) noexcept {

@@ -54,7 +54,7 @@ class WeakPersistentTest : public ::testing::Test {
  protected:
   // As a collection that found nothing alive but `alive`.
   void FindDeadAllBut(const void* alive = nullptr) {
-    roots_->ClearWeak([alive](const void* object) { return object == alive; });
+    roots_->ClearDead([alive](const void* object) { return object == alive; });
   }
 
   std::unique_ptr<ObjectHeap> heap_ =

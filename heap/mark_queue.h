@@ -48,6 +48,15 @@ class MarkQueue {
     return batch;
   }
 
+  // Says that a marker waits for a batch, or that it no longer does.
+  void BeginWait() { waiting_.fetch_add(1, std::memory_order_relaxed); }
+  void EndWait() { waiting_.fetch_sub(1, std::memory_order_relaxed); }
+  // Whether markers wait and there is nothing for them: who has more than one
+  // batch adds some.
+  bool IsWanted() const {
+    return waiting_.load(std::memory_order_relaxed) != 0 && IsEmpty();
+  }
+
   // Whether there was no batch a moment ago. Who has to know exactly sees to it
   // that nobody adds any, and that what they did has happened before.
   bool IsEmpty() const { return count_.load(std::memory_order_relaxed) == 0; }
@@ -57,6 +66,8 @@ class MarkQueue {
   std::vector<Batch> batches_ ABSL_GUARDED_BY(mutex_);
   // Their number. Written under the mutex, read without it as a hint: relaxed.
   std::atomic<size_t> count_ = 0;
+  // How many markers wait. A hint: relaxed.
+  std::atomic<int> waiting_ = 0;
 };
 
 }  // namespace bibop

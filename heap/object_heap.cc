@@ -184,15 +184,25 @@ void ObjectHeap::CheckMayCollect() const {
          "may collect";
 }
 
-void ObjectHeap::FinishSweep() {
-  CheckMayCollect();
-  absl::MutexLock lock(mutex_);
+void ObjectHeap::SweepAllLocked() {
   while (SweepAny()) {
   }
   const auto nobody_sweeps = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return being_swept_ == 0;
   };
   mutex_.Await(absl::Condition(&nobody_sweeps));
+}
+
+void ObjectHeap::SweepAll() {
+  CheckMayCollect();
+  absl::MutexLock lock(mutex_);
+  SweepAllLocked();
+}
+
+void ObjectHeap::FinishSweep() {
+  CheckMayCollect();
+  absl::MutexLock lock(mutex_);
+  SweepAllLocked();
   may_sweep_ = false;
 }
 

@@ -187,11 +187,16 @@ class ObjectHeap {
   // ones back to the cage. Returns whether more are left that may be swept.
   bool SweepSome(size_t most) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Aborts if a destructor or a Trace calls it: neither may collect.
+  // Abort if a destructor or a Trace calls them: neither may collect, or
+  // allocate.
   void CheckMayCollect() const;
+  void CheckMayAllocate() const;
 
-  // Sweeps all of them, and waits until no other thread sweeps any. From now on
-  // nothing is swept until StartSweep. Aborts if called by a destructor.
+  // Sweeps all of them that may be swept, and waits until no other thread
+  // sweeps any. Aborts if called by a destructor.
+  void SweepAll() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The same, and from now on nothing is swept until StartSweep.
   void FinishSweep() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Begins a new epoch, in phase kMarking: no object is marked any more. Drops
@@ -326,8 +331,6 @@ class ObjectHeap {
   const Cage& UnlockedCage() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return *cage_;
   }
-  // Aborts in a destructor or a Trace.
-  void CheckMayAllocate() const;
   // Whether the space has blocks that may be swept now.
   bool MaySweep(const Space& space) const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return may_sweep_ && space.AnyUnswept();
@@ -351,6 +354,8 @@ class ObjectHeap {
   bool SweepDead(BlockDescriptor& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block of the space, if one is unswept.
   bool SweepOne(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // SweepAll.
+  void SweepAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block of any space; returns whether there was one.
   bool SweepAny() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddCounts(AllocationCounts counts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -70,10 +70,11 @@ class FinalizationRegistry {
   // What is called, by RunPending. Several threads that call that may call it
   // at the same time.
   using Callback = absl::AnyInvocable<void(Held) const>;
-  // Called by a thread of the collector when values are pending and none were
-  // before, so that the program can have RunPending called soon: it posts a
-  // task, or writes to an eventfd. It may neither use a heap nor wait for a
-  // thread that does, nor destroy the registry.
+  // Called by the thread that collects, which may be in an allocation, when
+  // values are pending and none were before, so that the program can have
+  // RunPending called soon: it posts a task, or writes to an eventfd. It may
+  // neither use a heap, nor wait for a thread that does, nor destroy the
+  // registry.
   using Hook = absl::AnyInvocable<void() const>;
 
   explicit FinalizationRegistry(Callback callback, Hook on_pending = nullptr)

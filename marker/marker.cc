@@ -15,6 +15,7 @@
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
@@ -70,6 +71,7 @@ inline void Marker::MarkAndTrace(Candidate candidate, MarkCounts& counts) {
 }
 
 void Marker::VisitRootInConstruction(const void* object) {
+  const ObjectHeap::TracingScope tracing(heap_);
   const Candidate candidate = Prefetch(object);
   const BlockDescriptor* block = Mark(candidate, counts_);
   if (block == nullptr) return;
@@ -89,11 +91,20 @@ bool Marker::IsMarked(const void* object) const {
   return heap_.IsMarked(object);
 }
 
+bool Marker::TakeMore() {
+  if (visitor_.TakeElements() != 0) return true;
+  const MarkQueue::Batch batch = heap_.mark_queue().Take();
+  for (const void* object : batch) visitor_.VisitPointer(object);
+  return !batch.empty();
+}
+
 template <bool look_up>
 bool Marker::DrainPointers(size_t budget) {
   // Long enough for memory to answer, short enough to stay in the cache.
   constexpr size_t kQueueSize = 32;
+  // So many pointers are taken between two looks at what others want.
   constexpr size_t kStep = 256;
+  const ObjectHeap::TracingScope tracing(heap_);
   std::array<Candidate, kQueueSize> queue = {};
   size_t oldest = 0;
   // In registers: as members they would go through memory at each object.
@@ -106,13 +117,16 @@ bool Marker::DrainPointers(size_t budget) {
       oldest = (oldest + 1) % kQueueSize;
       if (next.mark != nullptr) MarkAndTrace<look_up>(next, counts);
     }
+    if (heap_.mark_queue().IsWanted()) {
+      heap_.mark_queue().Add(visitor_.TakeHalf());
+    }
     if (!visitor_.empty()) continue;
     for (size_t i = 0; i < kQueueSize; ++i) {
       const Candidate next =
           std::exchange(queue[(oldest + i) % kQueueSize], {});
       if (next.mark != nullptr) MarkAndTrace<look_up>(next, counts);
     }
-    done = visitor_.empty();
+    done = visitor_.empty() && !TakeMore();
     if (done) break;
   }
   for (const Candidate& next : queue) {
@@ -182,7 +196,7 @@ void Marker::LookAt(internal::PendingEphemerons::Pending ephemeron) {
   }
 }
 
-bool Marker::AnyWeak() {
+bool Marker::AnyWeak() const {
   const internal::WeakLists& weak = visitor_.weak();
   return !weak.words.empty() || !weak.watches.empty() ||
          !pending_.all().empty();
@@ -194,14 +208,14 @@ bool Marker::ClearIfDead(const internal::WeakWord& word, void* after) const {
          word.Replace(object, after);
 }
 
-void Marker::ClearWeak() {
+void Marker::ClearWeak(Observers& observers) const {
   for (const internal::WeakWord* word : visitor_.weak().words) {
     ClearIfDead(*word, nullptr);
   }
   for (const internal::DeathWatch* watch : visitor_.weak().watches) {
     if (ClearIfDead(watch->object(), nullptr) &&
         watch->observer()->OnDeath(watch->id())) {
-      to_notify_.push_back(watch->observer());
+      observers.push_back(watch->observer());
     }
   }
   for (const auto& [cell, in_use] : pending_.all()) {
@@ -213,9 +227,10 @@ void Marker::ClearWeak() {
   }
 }
 
-void Marker::NotifyObservers() {
-  for (const auto& observer : to_notify_) observer->Notify();
-  to_notify_.clear();
+void Marker::Absorb(Marker& other) {
+  counts_.objects += other.counts_.objects;
+  counts_.bytes += other.counts_.bytes;
+  visitor_.weak().Absorb(other.visitor_.weak());
 }
 
 }  // namespace bibop

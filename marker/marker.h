@@ -6,10 +6,16 @@
 // have arrived. (Cher, Hosking and Vitek, "Software prefetching for mark-sweep
 // garbage collection", ASPLOS 2004.)
 //
+// A mark has one marker or several, each on its own thread, that hand objects
+// to each other through the heap's mark queue, where mutators put what they
+// overwrite. Mutators may run meanwhile: what was allocated since the mark
+// began is marked from the start, so it is never traced.
+//
 // One marker serves one mark: construct it, show it the roots, call Drain.
 //
-// Invariants: an object's Trace is called at most once, and never before its
-// constructor has returned.
+// Invariants: no object's Trace is called before its constructor has returned;
+// an object is traced at most once by one marker. Several may trace the same
+// object, which is marked the same.
 
 #ifndef BIBOP_MARKER_MARKER_H_
 #define BIBOP_MARKER_MARKER_H_
@@ -44,7 +50,7 @@ class Marker final : public RootVisitor {
  public:
   // REQUIRES: heap.BeginMark was called, and heap.FinishMark is not before the
   // last call to this.
-  explicit Marker(const ObjectHeap& heap) : heap_(heap), epoch_(heap.epoch()) {}
+  explicit Marker(ObjectHeap& heap) : heap_(heap), epoch_(heap.epoch()) {}
 
   // Marks what a slot refers to.
   //
@@ -61,15 +67,19 @@ class Marker final : public RootVisitor {
   // point at, whether or not they are Members yet (I-4). Its Trace will not be
   // called.
   //
-  // REQUIRES: Drain was not called.
+  // REQUIRES: Drain was not called; the world is stopped.
   void VisitRootInConstruction(const void* object) override;
 
   // No limit for Drain.
   static constexpr size_t kEverything = std::numeric_limits<size_t>::max();
 
-  // Marks what the objects found so far refer to, but not many more than
-  // `budget` objects. Returns whether nothing was left.
+  // Marks what the objects found so far refer to, and what is in the heap's
+  // mark queue, but not many more than `budget` objects. Returns whether
+  // nothing was left. Aborts if a Trace allocates or collects.
   bool Drain(size_t budget = kEverything);
+
+  // Adds what `other`, which has nothing left to do, has marked and noted.
+  void Absorb(Marker& other);
 
   // Whether the object that `object` points at or into was marked.
   //
@@ -78,29 +88,27 @@ class Marker final : public RootVisitor {
   // Aborts if it is in another heap.
   bool IsMarked(const void* object) const;
 
-  // Marks, besides what Drain does, the values of ephemerons whose keys are
-  // marked, until there are no more, but not many more than `budget` objects and
-  // ephemerons. Returns whether nothing was left. May be called again, with
-  // Drains in between, of which the last come before it; from the first call on
-  // Drain is this.
+  // As Drain, and marks the values of ephemerons whose keys are marked, until
+  // there are no more; `budget` counts ephemerons, too. May be called again and
+  // again: where it has found ephemerons that wait for their keys Drain does
+  // the same from then on, but for keys that other markers mark meanwhile: so
+  // when they are done this has to be called once more.
   //
-  // REQUIRES: no other marker is at work on the heap.
+  // (Linear in the number of ephemerons: see weak_lists.h.)
   bool DrainEphemerons(size_t budget = kEverything);
 
   // Whether weak references were found that ClearWeak has to look at.
-  bool AnyWeak();
+  bool AnyWeak() const;
+
+  // Those who are to be notified of deaths.
+  using Observers = std::vector<std::shared_ptr<internal::DeathObserver>>;
 
   // Makes weak references in the heap to objects that were not marked refer to
-  // nothing, and tells observers of deaths. Mutators may run.
+  // nothing, tells observers of deaths, and adds those that are to be notified
+  // to `observers`. Mutators may run.
   //
-  // REQUIRES: the heap is in kClearing; DrainEphemerons returned true.
-  void ClearWeak();
-
-  // Notifies the observers that asked for it when ClearWeak told them of
-  // deaths.
-  //
-  // REQUIRES: no mutator is stopped.
-  void NotifyObservers();
+  // REQUIRES: the heap is in kClearing; the last DrainEphemerons left nothing.
+  void ClearWeak(Observers& observers) const;
 
   // What was marked.
   MarkCounts counts() const { return counts_; }
@@ -129,7 +137,7 @@ class Marker final : public RootVisitor {
   template <bool look_up>
   ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate,
                                                  MarkCounts& counts);
-  // Marks what the visited pointers lead to; Drain and part of DrainEphemerons.
+  // What Drain does, with or without look-ups.
   template <bool look_up>
   bool DrainPointers(size_t budget);
 
@@ -142,8 +150,11 @@ class Marker final : public RootVisitor {
   // Makes the word `after` if it refers to a dead object; returns whether it
   // did.
   bool ClearIfDead(const internal::WeakWord& word, void* after) const;
+  // Gets more pointers to look at, where there are no more. Returns false if
+  // there are none.
+  bool TakeMore();
 
-  const ObjectHeap& heap_;
+  ObjectHeap& heap_;
   const Epoch epoch_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
@@ -153,7 +164,6 @@ class Marker final : public RootVisitor {
   // How many objects were marked when DrainEphemerons last returned: if now
   // there are more, they were not looked up.
   int64_t looked_up_ = 0;
-  std::vector<std::shared_ptr<internal::DeathObserver>> to_notify_;
 };
 
 }  // namespace bibop

@@ -21,7 +21,6 @@
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
-#include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/testing/tracked.h"
@@ -42,16 +41,7 @@ class MarkingTest : public ::testing::Test {
     roots_->VisitStrong(*marker_);
   }
   // Marks what is known to be reachable.
-  void Mark() {
-    do {
-      MarkQueue::Batch batch;
-      while (!(batch = heap_->mark_queue().Take()).empty()) {
-        for (const void* object : batch) marker_->VisitRoot(object);
-      }
-      marker_->Drain();
-      marker_->DrainEphemerons();
-    } while (!heap_->mark_queue().IsEmpty());
-  }
+  void Mark() { marker_->DrainEphemerons(); }
   // Marks what the mutator overwrote, too, and ends the mark.
   void FinishMark() {
     mutator_.snapshot().Flush();
@@ -67,8 +57,9 @@ class MarkingTest : public ::testing::Test {
     heap_->FinishSweep();
   }
   void ClearWeak() {
-    marker_->ClearWeak();
-    marker_->NotifyObservers();
+    Marker::Observers observers;
+    marker_->ClearWeak(observers);
+    for (const auto& observer : observers) observer->Notify();
   }
   void Collect() {
     BeginMark();

@@ -4,6 +4,9 @@
 //
 // Owned and used by one marker.
 //
+// Mutators may change the Members meanwhile: each is read once. What else a
+// Trace reads does not change once the object's constructor has returned.
+//
 // Invariants: bottom() <= top_ <= limit_.
 
 #ifndef BIBOP_MARKER_MARKING_VISITOR_H_
@@ -39,6 +42,21 @@ class MarkingVisitor {
     (Visit(fields), ...);
   }
 
+  // Visits the elements of an array, however many: of a large one it only
+  // remembers where they are, until TakeElements.
+  template <class T>
+  void VisitElements(std::span<const T> elements) {
+    if (elements.size() <= kMostAtOnce) {
+      for (const T& element : elements) Visit(element);
+      return;
+    }
+    arrays_.push_back({elements.data(), elements.size(), &VisitSome<T>});
+  }
+
+  // Visits some elements of a large array. Returns how many; 0 if every array
+  // was visited to its end.
+  size_t TakeElements();
+
   // Visits what `object` points at or into; null is nothing.
   void VisitPointer(const void* object) {
     if (top_ == limit_) [[unlikely]]
@@ -67,6 +85,7 @@ class MarkingVisitor {
 
   // What weak references were visited.
   internal::WeakLists& weak() { return weak_; }
+  const internal::WeakLists& weak() const { return weak_; }
 
   // Whether every pointer that was visited was taken.
   bool empty() const { return top_ == stack_.data(); }
@@ -75,7 +94,30 @@ class MarkingVisitor {
   // REQUIRES: !empty().
   const void* Take() { return *--top_; }
 
+  // Takes about half of the pointers, those that were visited first, if there
+  // are more than some.
+  std::vector<const void*> TakeHalf();
+
  private:
+  // So many elements of an array are visited at once.
+  static constexpr size_t kMostAtOnce = 512;
+
+  // The elements of a large array that are still to be visited.
+  struct Elements {
+    const void* first;
+    size_t count;
+    // Visits so many from there, and returns where the next is.
+    const void* (*visit)(const void* first, size_t count,
+                         MarkingVisitor& visitor);
+  };
+  template <class T>
+  static const void* VisitSome(const void* first, size_t count,
+                               MarkingVisitor& visitor) {
+    const std::span<const T> elements(static_cast<const T*>(first), count);
+    for (const T& element : elements) visitor.Visit(element);
+    return elements.data() + count;
+  }
+
   template <class Field>
   struct IsStdArray : std::false_type {};
   template <class E, size_t n>
@@ -108,12 +150,7 @@ class MarkingVisitor {
 
   const void** bottom() { return stack_.data(); }
   const void** EndOfStack() { return stack_.data() + stack_.size(); }
-  ABSL_ATTRIBUTE_NOINLINE void Grow() {
-    const size_t size = stack_.size();
-    stack_.resize(2 * size);
-    top_ = bottom() + size;
-    limit_ = EndOfStack();
-  }
+  ABSL_ATTRIBUTE_NOINLINE void Grow();
 
   // The pointers that were visited and are still to be followed, as a stack
   // that is not initialized each time that it is pushed on.
@@ -121,6 +158,7 @@ class MarkingVisitor {
   const void** top_;
   const void** limit_;
   internal::WeakLists weak_;
+  std::vector<Elements> arrays_;
 };
 
 }  // namespace bibop

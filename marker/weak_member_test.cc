@@ -60,7 +60,8 @@ class WeakMemberTest : public MarkingTest {
 TEST_F(WeakMemberTest, RefersToWhatItWasGiven) {
   HandleScope scope(mutator_);
   const Handle<Derived> object = scope.New<Derived>(lifetimes_, 7);
-  MutableHandle<Node> at = scope.Mutable(object);
+  MutableHandle<Node> at = scope.Mutable<Node>();
+  at = object;
   const Persistent<Node> persistent(mutator_, object);
   const Member<Node> member = object;
   WeakMember<Node> empty;

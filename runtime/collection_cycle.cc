@@ -1,102 +1,141 @@
 #include "bibop/runtime/collection_cycle.h"
 
-#include <chrono>
-#include <utility>
-#include <vector>
+#include <atomic>
+#include <cstddef>
 
 #include "absl/log/absl_check.h"
-#include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
-#include "bibop/runtime/heap_stats.h"
 
 namespace bibop {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+// So many root slots are shown to the marker at once.
+constexpr size_t kSlotsAtOnce = 4096;
+// So many objects and ephemerons are looked at by one marker alone.
+constexpr size_t kObjectsAtOnce = 1 << 16;
 
 }  // namespace
 
+CollectionCycle::~CollectionCycle() {
+  if (phase_ == Phase::kMarking) {
+    roots_.EndMark();
+    objects_.FinishMark();
+    phase_ = Phase::kClearing;
+  }
+  if (phase_ == Phase::kClearing) {
+    objects_.EndClearing();
+    objects_.StartSweep();
+  }
+}
+
+void CollectionCycle::CheckIn(Phase phase) const {
+  ABSL_CHECK(phase_ == phase) << "a cycle goes round in one order";
+}
+
 void CollectionCycle::Advance(Phase from, Phase to) {
-  ABSL_CHECK(phase_ == from)
-      << "a collection was asked for during a collection: neither a destructor "
-         "nor a Trace nor HeapOptions::on_cycle_end may collect";
+  CheckIn(from);
   phase_ = to;
 }
 
+void CollectionCycle::Retire(Mutators mutators) {
+  for (MutatorBase* mutator : mutators) mutator->allocator().Retire();
+}
+
 // Afterwards every block's alloc bits are those of the objects that the last
-// mark found alive or that were allocated since.
+// mark found alive or that were allocated since, and no block is swept before
+// StartSweep.
 void CollectionCycle::FinishSweep() {
-  const Clock::time_point start = Clock::now();
   Advance(Phase::kSweeping, Phase::kIdle);
   objects_.FinishSweep();
-  sweep_time_ = absl::FromChrono(Clock::now() - start);
 }
 
-// Afterwards no region is handed out and no object is marked.
-void CollectionCycle::StartMark(const std::vector<MutatorBase*>& mutators) {
-  Advance(Phase::kIdle, Phase::kMarkStart);
-  for (MutatorBase* mutator : mutators) mutator->allocator().Retire();
+// Afterwards no region is handed out whose cells are not born marked.
+void CollectionCycle::StartMark(Mutators mutators) {
+  Advance(Phase::kIdle, Phase::kMarking);
+  Retire(mutators);
+  const AllocationCounts total = objects_.allocated();
+  allocated_ = {total.objects - at_start_.objects,
+                total.bytes - at_start_.bytes};
+  at_start_ = total;
   objects_.BeginMark();
-}
-
-// Afterwards every root was shown to the marker.
-void CollectionCycle::MarkRoots(const std::vector<MutatorBase*>& mutators,
-                                Marker& marker) {
-  Advance(Phase::kMarkStart, Phase::kMarking);
+  roots_.BeginMark();
+  roots_progress_ = {};
+  marker_.emplace(objects_);
   for (const MutatorBase* mutator : mutators) {
-    mutator->handles().VisitRootsInConstruction(marker);
+    mutator->handles().VisitRootsInConstruction(*marker_);
   }
   for (const MutatorBase* mutator : mutators) {
-    mutator->handles().VisitRoots(marker);
+    mutator->handles().VisitRoots(*marker_);
   }
-  roots_.VisitStrong(marker);
 }
 
-// Afterwards an object is marked if and only if it is reachable, and no weak
-// root refers to one that is not.
-void CollectionCycle::FinishMark(Marker& marker) {
-  Advance(Phase::kMarking, Phase::kMarkFinish);
-  marker.Drain();
-  marker.DrainEphemerons();
-  roots_.ClearWeak(
-      [&marker](const void* object) { return marker.IsMarked(object); });
-  marker.ClearWeak();
-  marker.NotifyObservers();
+bool CollectionCycle::MarkRootSlots(size_t most) {
+  return roots_.VisitStrong(*marker_, roots_progress_, most);
 }
 
-// Afterwards every block waits to be swept.
-void CollectionCycle::StartSweep() {
-  Advance(Phase::kMarkFinish, Phase::kSweeping);
+bool CollectionCycle::Mark(size_t budget) {
+  CheckIn(Phase::kMarking);
+  for (;;) {
+    const bool all_shown = MarkRootSlots(kSlotsAtOnce);
+    if (!marker_->Drain(budget)) return false;
+    if (all_shown) return marker_->DrainEphemerons(budget);
+    if (budget < kEverything) {
+      budget -= budget > kSlotsAtOnce ? kSlotsAtOnce : budget;
+    }
+  }
+}
+
+bool CollectionCycle::MarkTogether(const std::atomic<bool>& cancelled) {
+  CheckIn(Phase::kMarking);
+  while (!MarkRootSlots(kSlotsAtOnce)) {
+    marker_->Drain(kSlotsAtOnce);
+  }
+  // Where ephemerons lead to much, the helpers help with that, too.
+  while (pool_.Drain(*marker_, cancelled)) {
+    if (marker_->DrainEphemerons(kObjectsAtOnce)) return true;
+  }
+  return false;
+}
+
+bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
+  CheckIn(Phase::kMarking);
+  for (MutatorBase* mutator : mutators) TakeSnapshot(*mutator);
+  if (!Mark(budget)) return false;
+  Advance(Phase::kMarking, Phase::kClearing);
+  Retire(mutators);
+  roots_.EndMark();
   objects_.FinishMark();
-  objects_.EndClearing();
-  objects_.StartSweep();
+  const AllocationCounts total = objects_.allocated();
+  live_ = marker_->counts();
+  live_.objects += total.objects - at_start_.objects;
+  live_.bytes += total.bytes - at_start_.bytes;
+  return true;
 }
 
-CycleStats CollectionCycle::Run(const std::vector<MutatorBase*>& mutators,
-                                CycleCause cause) {
-  const Clock::time_point start = Clock::now();
-  StartMark(mutators);
-  Marker marker(objects_);
-  MarkRoots(mutators, marker);
-  FinishMark(marker);
-  StartSweep();
-  const Clock::time_point end = Clock::now();
+void CollectionCycle::Clear() {
+  CheckIn(Phase::kClearing);
+  roots_.ClearDead(
+      [this](const void* object) { return marker_->IsMarked(object); });
+  marker_->ClearWeak(observers_);
+}
 
-  const AllocationCounts allocated = objects_.allocated();
-  const AllocationCounts before = std::exchange(allocated_before_, allocated);
-  return {
-      .cycle = ++cycles_,
-      .cause = cause,
-      .allocated_objects = allocated.objects - before.objects,
-      .allocated_bytes = allocated.bytes - before.bytes,
-      .live_objects = marker.counts().objects,
-      .live_bytes = marker.counts().bytes,
-      .mark_time = absl::FromChrono(end - start),
-      .sweep_time = sweep_time_,
-  };
+void CollectionCycle::NotifyObservers() {
+  for (const auto& observer : observers_) observer->Notify();
+  observers_.clear();
+}
+
+void CollectionCycle::EndClearing() {
+  CheckIn(Phase::kClearing);
+  objects_.EndClearing();
+}
+
+void CollectionCycle::StartSweep() {
+  Advance(Phase::kClearing, Phase::kSweeping);
+  marker_.reset();
+  objects_.StartSweep();
 }
 
 }  // namespace bibop

@@ -1,72 +1,141 @@
 // One collection, as a state machine.
 //
-//            StartMark       MarkRoots        FinishMark        StartSweep
-//   kIdle ------------> kMarkStart -----> kMarking -----> kMarkFinish ----->
-//   kSweeping
-//     ^ |
-//     +--------------------------------------------------------------------------+
-//                                  FinishSweep
+//                    StartMark             FinishMark            StartSweep
+//            kIdle ------------> kMarking ------------> kClearing --------->
+//            kSweeping
+//              ^ |
+//              +-----------------------------------------------------------------+
+//                                         FinishSweep
 //
-// In this version everything from kMarkStart to kSweeping happens in one pause,
-// while all mutators are stopped. Sweeping goes on while they run, block by
-// block as they need room and in the background, and what is then left is swept
-// before the next pause.
+//   kIdle       every block is swept; nothing is known to be dead
+//   kMarking    what was reachable when the mark began is found: Mark
+//   kClearing   references to what was not found are cleared: Clear
+//   kSweeping   the rest is swept, block by block, by whoever needs room and in
+//               the background
 //
-// Used by one thread at a time, the collector.
+// StartMark and FinishMark happen while all mutators are stopped, the rest
+// while they run, or not: who drives the cycle decides, and so whether it is
+// stop-the-world, incremental or concurrent. All share this code.
+//
+// Used by one thread at a time, the one that drives.
 
 #ifndef BIBOP_RUNTIME_COLLECTION_CYCLE_H_
 #define BIBOP_RUNTIME_COLLECTION_CYCLE_H_
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <optional>
 
-#include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
-#include "bibop/runtime/heap_stats.h"
+#include "bibop/marker/marker_pool.h"
 
 namespace bibop {
 
 class CollectionCycle {
  public:
-  // Both must outlive this.
-  CollectionCycle(ObjectHeap& objects, RootSlotPool& roots)
-      : objects_(objects), roots_(roots) {}
+  enum class Phase { kIdle, kMarking, kClearing, kSweeping };
+  using Mutators = absl::Span<MutatorBase* const>;
+
+  // No limit for Mark and FinishMark.
+  static constexpr size_t kEverything = Marker::kEverything;
+
+  // With so many threads to mark besides the caller's. The others must outlive
+  // this.
+  CollectionCycle(ObjectHeap& objects, RootSlotPool& roots, int helpers)
+      : objects_(objects), roots_(roots), pool_(objects, helpers) {}
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
+  // Gives a cycle that is under way up.
+  ~CollectionCycle();
 
-  // Sweeps what the last collection left unswept, if anything: runs destructors
-  // of objects that it found dead. Mutators may run. Comes before Run.
+  Phase phase() const { return phase_; }
+
+  // kSweeping to kIdle. Sweeps what the last collection left unswept, if
+  // anything: runs destructors of objects that it found dead.
   void FinishSweep();
 
-  // Collects: whatever is not reachable from the roots of `mutators`, which are
-  // all there are, and from strong root slots is dead afterwards, and no weak
-  // root slot refers to it. Leaves `pause` to the caller.
+  // kIdle to kMarking: no object is marked any more but those that the
+  // mutators' handles refer to, which are all mutators there are.
   //
-  // REQUIRES: they are stopped; FinishSweep was called.
-  CycleStats Run(const std::vector<MutatorBase*>& mutators, CycleCause cause);
+  // REQUIRES: they are stopped.
+  void StartMark(Mutators mutators);
 
- private:
-  enum class Phase { kIdle, kMarkStart, kMarking, kMarkFinish, kSweeping };
+  // In kMarking: marks not many more than `budget` objects of those that are
+  // reachable from what was marked so far, from strong root slots, and from
+  // what mutators have given to the mark queue. Returns whether no other is
+  // known.
+  bool Mark(size_t budget);
 
-  // The other arrows, each from one phase to the next.
-  void StartMark(const std::vector<MutatorBase*>& mutators);
-  void MarkRoots(const std::vector<MutatorBase*>& mutators, Marker& marker);
-  void FinishMark(Marker& marker);
+  // As Mark, of everything, with the helpers. Returns false soon after
+  // `cancelled` was set.
+  bool MarkTogether(const std::atomic<bool>& cancelled);
+
+  // Gives the mark queue what a mutator has overwritten. The mutator is not
+  // running, or it is the thread's own.
+  static void TakeSnapshot(MutatorBase& mutator) { mutator.snapshot().Flush(); }
+
+  // Whether something is in the mark queue.
+  bool AnyInQueue() const { return !objects_.mark_queue().IsEmpty(); }
+
+  // kMarking to kClearing, if what the mutators have given or overwritten leads
+  // to no more than about `budget` objects: returns whether it did. An object
+  // is now marked if it was reachable when the mark began or was allocated
+  // since, and all others are dead.
+  //
+  // REQUIRES: `mutators`, which are all there are, are stopped.
+  bool FinishMark(Mutators mutators, size_t budget);
+
+  // In kClearing: whether Clear has anything to do.
+  bool AnyToClear() const {
+    return roots_.AnyToClear(roots_progress_) || marker_->AnyWeak();
+  }
+  // In kClearing: makes weak references to dead objects refer to nothing.
+  void Clear();
+  // Notifies those who are told of deaths, if Clear has told them of some.
+  //
+  // REQUIRES: no mutator is stopped.
+  void NotifyObservers();
+  // In kClearing: says that this is done, if there was anything. Before
+  // StartSweep every mutator has to come to a safepoint.
+  void EndClearing();
+
+  // kClearing to kSweeping: from now on every block waits to be swept.
   void StartSweep();
 
+  // What the cycle found alive: marked, and allocated while it marked.
+  //
+  // REQUIRES: FinishMark returned true.
+  MarkCounts live() const { return live_; }
+  // What was allocated from one StartMark to the next.
+  AllocationCounts allocated() const { return allocated_; }
+
+ private:
   // Goes from `from` to `to`; aborts if the cycle is elsewhere.
   void Advance(Phase from, Phase to);
+  void CheckIn(Phase phase) const;
+  static void Retire(Mutators mutators);
+  // Shows the marker strong root slots, about `most`. Returns whether all were
+  // shown.
+  bool MarkRootSlots(size_t most);
 
   ObjectHeap& objects_;
   RootSlotPool& roots_;
+  MarkerPool pool_;
   // As after a collection of the empty heap.
   Phase phase_ = Phase::kSweeping;
-  int64_t cycles_ = 0;
-  absl::Duration sweep_time_;
-  AllocationCounts allocated_before_;
+  // From StartMark on.
+  std::optional<Marker> marker_;
+  RootSlotPool::Progress roots_progress_;
+  Marker::Observers observers_;
+  MarkCounts live_;
+  // In all, when this mark began, and what was since the one before.
+  AllocationCounts at_start_;
+  AllocationCounts allocated_;
 };
 
 }  // namespace bibop

@@ -1,28 +1,22 @@
 #include "bibop/runtime/heap.h"
 
-#include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/log/absl_check.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/runtime/collector.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/mutator.h"
-#include "bibop/runtime/safepoints.h"
 
 namespace bibop {
 
@@ -31,32 +25,42 @@ absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
       ObjectHeap::Create(options.max_bytes);
   if (!objects.ok()) return objects.status();
-  absl::StatusOr<std::unique_ptr<MemoryKeeper>> keeper =
-      MemoryKeeper::Start(**objects, options.decommit_half_life);
-  if (!keeper.ok()) return keeper.status();
-  return absl::WrapUnique(
-      new Heap(std::move(options), *std::move(objects), *std::move(keeper)));
+  auto heap =
+      absl::WrapUnique(new Heap(std::move(options), *std::move(objects)));
+  if (absl::Status s = heap->StartThreads(); !s.ok()) return s;
+  return heap;
 }
 
-Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
-           std::unique_ptr<MemoryKeeper> keeper)
-    : options_(std::move(options)),
-      objects_(std::move(objects)),
-      cycle_(*objects_, *roots_),
-      keeper_(std::move(keeper)) {
-  SetBudget(0, 1);
+Heap::Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects)
+    : options_(std::move(options)), objects_(std::move(objects)) {}
+
+absl::Status Heap::StartThreads() {
+  absl::StatusOr<std::unique_ptr<MemoryKeeper>> keeper =
+      MemoryKeeper::Start(*objects_, options_.decommit_half_life);
+  if (!keeper.ok()) return keeper.status();
+  keeper_ = *std::move(keeper);
+  absl::StatusOr<std::unique_ptr<Collector>> collector =
+      Collector::Start(options_, *objects_, *roots_, safepoints_, *keeper_);
+  if (!collector.ok()) return collector.status();
+  collector_ = *std::move(collector);
+  return absl::OkStatus();
 }
 
 Heap::~Heap() {
-  ABSL_CHECK(!safepoints_.AnyAttached())
-      << "a heap is destroyed while a thread is attached to it: end its "
-         "MutatorScope first";
+  fork_check_.CheckSameProcess();
+  const std::string attached = safepoints_.DescribeAttached();
+  ABSL_CHECK(attached.empty())
+      << "a heap is destroyed while attached to it is " << attached
+      << ": end the MutatorScope there first";
+  collector_.reset();
   keeper_.reset();
   // While destructors can use the rest of this.
   objects_->DestroyObjects();
 }
 
 absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
+  fork_check_.CheckSameProcess();
+  objects_->CheckMayCollect();
   absl::StatusOr<LocalAllocator> allocator = LocalAllocator::Create(*objects_);
   if (!allocator.ok()) return allocator.status();
   auto mutator = absl::WrapUnique(new Mutator(*this, *std::move(allocator)));
@@ -68,62 +72,31 @@ absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
   return mutator;
 }
 
-void Heap::SetBudget(int64_t live_bytes, int64_t mutators) {
-  const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
-                                          (options_.growth_factor - 1.0));
-  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
-  const int64_t lowest = std::max(for_one, std::min(mutators * for_one, small));
-  next_cycle_at_bytes_ =
-      AllocatedBytes() +
-      std::max({grown, lowest, std::min(8 * live_bytes, small - live_bytes)});
-}
-
 void Heap::AdjustExternalBytes(int64_t delta) {
   objects_->AdjustExternalBytes(delta);
-  if (delta > 0) {
-    external_allocated_.fetch_add(delta, std::memory_order_relaxed);
-  }
+  if (delta > 0) collector_->CountExternal(delta);
 }
 
 void Heap::Collect() { Collect(CycleCause::kRequested); }
 
 void Heap::Collect(CycleCause cause) {
+  fork_check_.CheckSameProcess();
   objects_->CheckMayCollect();
-  while (!safepoints_.BeginCycle(cause != CycleCause::kBudgetSpent)) {
-    // Another thread has just collected, which serves this one as well, unless
-    // it is to be sure that what was garbage when it asked is found.
-    if (cause == CycleCause::kBudgetSpent) return;
+  MutatorBase* self = MutatorBase::LatestOfThisThread();
+  while (self != nullptr && &self->object_heap() != objects_.get()) {
+    self = self->next_of_thread();
   }
-  const absl::Cleanup end = [this] { safepoints_.EndCycle(); };
-  // Before the world is stopped: destructors run.
-  cycle_.FinishSweep();
-  const auto pause_start = std::chrono::steady_clock::now();
-  const std::vector<MutatorBase*> mutators = safepoints_.StopTheWorld();
-  CycleStats cycle = cycle_.Run(mutators, cause);
-  SetBudget(cycle.live_bytes, static_cast<int64_t>(mutators.size()));
-  cycle.pause =
-      absl::FromChrono(std::chrono::steady_clock::now() - pause_start);
-  safepoints_.ResumeTheWorld();
-
-  keeper_->Wake();
-  {
-    absl::MutexLock lock(stats_mutex_);
-    stats_.cycles = cycle.cycle;
-    stats_.live_objects = cycle.live_objects;
-    stats_.live_bytes = cycle.live_bytes;
-    stats_.total_pause += cycle.pause;
-    stats_.max_pause = std::max(stats_.max_pause, cycle.pause);
+  if (self == nullptr || self->parked()) {
+    collector_->Collect(cause, nullptr);
+  } else {
+    self->CheckMayCollect();
+    // All mutators of a Heap are Mutators.
+    collector_->Collect(cause, static_cast<Mutator*>(self));
   }
-  if (options_.on_cycle_end) options_.on_cycle_end(cycle);
 }
 
 HeapStats Heap::stats() const {
-  HeapStats stats;
-  {
-    absl::MutexLock lock(stats_mutex_);
-    stats = stats_;
-  }
+  HeapStats stats = collector_->stats();
   stats.allocated_objects = objects_->allocated().objects;
   stats.allocated_bytes = objects_->allocated().bytes;
   stats.freed_objects = objects_->freed_objects();

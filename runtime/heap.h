@@ -11,26 +11,30 @@
 // A thread that is attached to several heaps is parked in all but one: in each
 // where it runs, collections wait for it while it waits in another.
 //
-// Any number of threads may be attached to a heap. Collections stop all of
-// them, each at its next safepoint: in the slow path of an allocation, or where
-// it calls Mutator::Safepoint. A thread that does neither for long, because it
-// waits for something or computes, does so in a ParkedScope, or it keeps the
-// others waiting. Functions say which thread may call them.
+// Any number of threads may be attached to a heap. Collections run beside them
+// and stop them for moments only, each at its next safepoint: in the slow path
+// of an allocation, or where it calls Mutator::Safepoint. A thread that does
+// neither for long, because it waits for something or computes, does so in a
+// ParkedScope, or it keeps the others waiting; it is then named in the log.
+// Functions say which thread may call them.
+//
+// The child of a fork may not use its parent's heaps: what would need a
+// collector aborts there.
 
 #ifndef BIBOP_RUNTIME_HEAP_H_
 #define BIBOP_RUNTIME_HEAP_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "bibop/handles/capabilities.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
-#include "bibop/runtime/collection_cycle.h"
+#include "bibop/runtime/collector.h"
+#include "bibop/runtime/fork_check.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
@@ -52,7 +56,8 @@ class Heap {
 
   // Destroys every object: each destructor that has not run yet runs now.
   // Persistents and WeakPersistents that are left become empty; checked builds
-  // say which there are. Aborts if a thread is attached.
+  // say which there are. A collection that is under way is given up. Aborts if
+  // a thread is attached, naming it.
   ~Heap();
 
   // Attaches the calling thread until the mutator is destroyed, which has to
@@ -62,7 +67,10 @@ class Heap {
   // usual way.
   absl::StatusOr<std::unique_ptr<Mutator>> Attach();
 
-  // Collects: every object that no root reaches is dead afterwards.
+  // Collects: every object that no root reached when this was called is dead
+  // afterwards. Returns when the collection has ended, which the calling thread
+  // drives, or another: in concurrent and incremental mode mutators run
+  // meanwhile.
   // Destructors of dead objects run later: on a background thread, as memory is
   // needed, or when the next collection begins. Any thread may call it,
   // attached or not; an attached one is at a safepoint. Aborts if called during
@@ -78,41 +86,27 @@ class Heap {
   void AdjustExternalBytes(int64_t delta);
 
   // What happened so far. Any thread may call it.
-  HeapStats stats() const ABSL_LOCKS_EXCLUDED(stats_mutex_);
+  HeapStats stats() const;
 
  private:
   friend class Mutator;
 
-  Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects,
-       std::unique_ptr<MemoryKeeper> keeper);
+  Heap(HeapOptions options, std::unique_ptr<ObjectHeap> objects);
 
-  // What was allocated since the heap was made, external bytes included.
-  int64_t AllocatedBytes() const {
-    return objects_->allocated().bytes +
-           external_allocated_.load(std::memory_order_relaxed);
-  }
-  // Whether so much was allocated that a collection is due.
-  bool BudgetSpent() const { return AllocatedBytes() >= next_cycle_at_bytes_; }
-  void Collect(CycleCause cause) ABSL_LOCKS_EXCLUDED(stats_mutex_);
-  void SetBudget(int64_t live_bytes, int64_t mutators);
+  // Starts what has threads. Returns ResourceExhausted where the system refuses
+  // one.
+  absl::Status StartThreads();
+  void Collect(CycleCause cause);
 
+  const internal::ForkCheck fork_check_;
   const HeapOptions options_;
-  // The sum of all positive adjustments. Written by any thread, read by running
-  // mutators; orders nothing: relaxed.
-  std::atomic<int64_t> external_allocated_ = 0;
-  // The total of allocated bytes at which the next collection is due. Written
-  // while the world is stopped, read by running mutators.
-  int64_t next_cycle_at_bytes_ = 0;
-  Safepoints safepoints_;
-  mutable absl::Mutex stats_mutex_;
-  // What cycles add up to; the rest of the figures is elsewhere.
-  HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
+  Safepoints safepoints_{options_.safepoint_warning};
   const std::unique_ptr<ObjectHeap> objects_;
   // Abandoned before the objects' memory goes.
   const RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  // Used by the collector only.
-  CollectionCycle cycle_;
+  // In this order: the latter wakes the former.
   std::unique_ptr<MemoryKeeper> keeper_;
+  std::unique_ptr<Collector> collector_;
 };
 
 }  // namespace bibop

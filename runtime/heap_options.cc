@@ -30,6 +30,9 @@ absl::Status Validate(const HeapOptions& options) {
   status.Update(InRange("small_heap_bytes", options.small_heap_bytes,
                         kMinBudget, Cage::kCapacity));
   status.Update(InRange("growth_factor", options.growth_factor, 1.1, 16.0));
+  status.Update(InRange("markers", options.markers, 0, 256));
+  status.Update(InRange("safepoint_warning", options.safepoint_warning,
+                        absl::Milliseconds(1), absl::InfiniteDuration()));
   if (options.decommit_half_life != absl::InfiniteDuration()) {
     status.Update(InRange("decommit_half_life", options.decommit_half_life,
                           absl::ZeroDuration(), absl::Hours(1)));

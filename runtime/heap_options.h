@@ -13,7 +13,30 @@
 
 namespace bibop {
 
+// How much of a collection happens while mutators run.
+enum class CollectionMode {
+  // All but two short pauses: threads of the heap mark beside the mutators.
+  kConcurrent,
+  // The same without a thread that marks: mutators do it, a step at a time. For
+  // machines with one processor.
+  kIncremental,
+  // Nothing: one pause, whose length grows with what is alive. Takes the least
+  // time in all.
+  kStopTheWorld,
+};
+
 struct HeapOptions {
+  // How much of a collection happens while mutators run.
+  CollectionMode mode = CollectionMode::kConcurrent;
+
+  // How many threads mark in concurrent mode: 1 to 256, or 0 for a quarter of
+  // the processors, but at least one.
+  int markers = 0;
+
+  // A thread that keeps a collection, and so all threads, waiting longer than
+  // this is named in the log. 1 ms to InfiniteDuration().
+  absl::Duration safepoint_warning = absl::Milliseconds(100);
+
   // The most bytes that the blocks of the heap and external bytes (see
   // Heap::AdjustExternalBytes) may take together: 1 MiB (2^20) to
   // Cage::kCapacity, which is 7/8 of what --//:cage_size says. An allocation

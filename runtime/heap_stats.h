@@ -28,13 +28,25 @@ struct CycleStats {
   // What was found alive.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;
-  // How long the mutators were stopped, from the request to their release, and
-  // marking, which is the part of it that is not waiting for them to stop.
+  // The cycle's pauses: how long the mutators were stopped, from the request to
+  // their release. The first, and the longest of those that tried to end the
+  // mark, which is zero if all was done in the first; and the sum of all.
+  absl::Duration initial_pause = absl::ZeroDuration();
+  absl::Duration final_pause = absl::ZeroDuration();
   absl::Duration pause = absl::ZeroDuration();
-  absl::Duration mark_time;
+  // How long in these two pauses the pausing thread waited for a processor.
+  absl::Duration initial_pause_descheduled = absl::ZeroDuration();
+  absl::Duration final_pause_descheduled = absl::ZeroDuration();
+  // The longest that it took the mutators to stop, a part of a pause.
+  absl::Duration time_to_safepoint = absl::ZeroDuration();
+  // How many pauses tried to end the mark, after the first.
+  int64_t finish_attempts = 0;
+  // From the beginning of the mark to its end; mutators ran meanwhile, but for
+  // the pauses.
+  absl::Duration mark_time = absl::ZeroDuration();
   // How long the collecting thread swept, before the pause, what was left to
   // sweep.
-  absl::Duration sweep_time;
+  absl::Duration sweep_time = absl::ZeroDuration();
 };
 
 // A heap since it was made.
@@ -61,8 +73,8 @@ struct HeapStats {
   // What AdjustExternalBytes was told, summed.
   int64_t external_bytes = 0;
   // The sum and the longest of all pauses.
-  absl::Duration total_pause;
-  absl::Duration max_pause;
+  absl::Duration total_pause = absl::ZeroDuration();
+  absl::Duration max_pause = absl::ZeroDuration();
 };
 
 }  // namespace bibop

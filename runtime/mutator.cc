@@ -1,5 +1,7 @@
 #include "bibop/runtime/mutator.h"
 
+#include <pthread.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,19 +12,44 @@
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/handles/mutator_base.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/type_info.h"
+#include "bibop/runtime/collector.h"
 #include "bibop/runtime/heap.h"
 #include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/safepoints.h"
 
 namespace bibop {
+
+namespace {
+
+// Has the calling thread abort if it ends while attached. A process that exits
+// meanwhile is no such case, so that is not for a thread_local's destructor.
+void CheckWhenThreadEnds() {
+  static const pthread_key_t key = [] {
+    pthread_key_t made = 0;
+    const int error = pthread_key_create(&made, [](void*) {
+      ABSL_CHECK(MutatorBase::LatestOfThisThread() == nullptr)
+          << "a thread ends while it is attached to a heap: end its "
+             "MutatorScope, or destroy its Mutator, before";
+    });
+    ABSL_CHECK_EQ(error, 0) << "pthread_key_create";
+    return made;
+  }();
+  // Any value but null.
+  pthread_setspecific(key, &key);
+}
+
+}  // namespace
 
 Mutator::Mutator(Heap& heap, LocalAllocator allocator)
     : MutatorBase(std::move(allocator), *heap.roots_),
       heap_(heap),
       thread_(std::this_thread::get_id()),
-      attached_(heap.safepoints_.Attach(*this)) {
+      attached_(heap.safepoints_.Attach(*this, state_)) {
   handles().set_max_handles_per_scope(heap.options_.max_handles_per_scope);
+  CheckWhenThreadEnds();
 }
 
 Mutator::~Mutator() {
@@ -33,24 +60,25 @@ Mutator::~Mutator() {
   // While the heap is sure to exist.
   allocator().Retire();
   root_slots().Retire();
+  snapshot().Flush();
   heap_.safepoints_.Detach(*this);
 }
 
 void Mutator::CheckMayAllocate() const {
+  heap_.fork_check_.CheckSameProcess();
+  object_heap().CheckMayAllocate();
   CheckMayCollect();
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "an allocation by another thread than the attached one: mutators, "
          "scopes and handles belong to one thread";
   ABSL_CHECK(!parked()) << "an allocation by a parked thread: end its "
-                          "ParkedScope first";
+                           "ParkedScope first";
 }
 
 void Mutator::AdjustExternalBytes(int64_t delta) {
   CheckMayAllocate();
   heap_.AdjustExternalBytes(delta);
-  if (delta > 0 && heap_.BudgetSpent()) {
-    heap_.Collect(CycleCause::kBudgetSpent);
-  }
+  if (delta > 0) heap_.collector_->CollectIfDue(*this);
 }
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
@@ -58,32 +86,42 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   CheckMayAllocate();
   handles().FreeSpares();
   Safepoint();
-  if (heap_.BudgetSpent()) heap_.Collect(CycleCause::kBudgetSpent);
+  heap_.collector_->CollectIfDue(*this);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type, id, size);
   // No collection makes room for what is larger than the heap may be.
   if (cell.ok() || size > heap_.options_.max_bytes) [[likely]]
     return cell;
   // Room may be in blocks of other types that were not swept.
-  heap_.objects_->FinishSweep();
+  heap_.objects_->SweepAll();
   cell = allocator().AllocateSlow(type, id, size);
   if (cell.ok()) return cell;
   heap_.Collect(CycleCause::kHeapFull);
-  heap_.objects_->FinishSweep();
+  heap_.objects_->SweepAll();
   return allocator().AllocateSlow(type, id, size);
+}
+
+void Mutator::BeginWait() {
+  if (!state_.TryPark()) heap_.safepoints_.ParkSlow(*this);
+}
+
+void Mutator::EndWait() {
+  if (!state_.TryUnpark()) heap_.safepoints_.UnparkSlow(*this);
 }
 
 void Mutator::Park() {
   CheckMayCollect();
+  ABSL_CHECK(thread_ == std::this_thread::get_id() && !parked())
+      << "a ParkedScope is for a running mutator, on its thread";
   handles().FreeSpares();
-  heap_.safepoints_.Park();
   set_parked(true);
   handles().Park();
+  BeginWait();
 }
 
 void Mutator::Unpark() {
-  heap_.safepoints_.Unpark();
-  set_parked(false);
+  EndWait();
   handles().Unpark();
+  set_parked(false);
 }
 
 void Mutator::OutOfMemory(const absl::Status& status) {

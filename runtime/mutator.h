@@ -1,7 +1,8 @@
 // Mutator: a thread's attachment to a heap. It is passed to whatever opens a
 // HandleScope; nothing looks it up.
 //
-// Created, used and destroyed by one thread.
+// Created, used and destroyed by one thread; a thread that ends while it has
+// one aborts.
 
 #ifndef BIBOP_RUNTIME_MUTATOR_H_
 #define BIBOP_RUNTIME_MUTATOR_H_
@@ -22,6 +23,7 @@
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/type_info.h"
 #include "bibop/runtime/heap.h"
+#include "bibop/runtime/safepoints.h"
 
 namespace bibop {
 
@@ -38,12 +40,12 @@ class Mutator final : public MutatorBase {
   std::thread::id thread() const { return thread_; }
 
   // Lets a collection that waits for this thread have it stopped, and waits for
-  // its end; otherwise takes a nanosecond. To be called now and then by a
-  // thread that computes for long without allocating.
+  // the end of the pause; otherwise takes a nanosecond. To be called now and
+  // then by a thread that computes for long without allocating.
   void Safepoint() ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     if constexpr (kCheckedHandles) CheckMayCollect();
-    if (heap_.safepoints_.StopRequested()) [[unlikely]] {
-      heap_.safepoints_.StopHere();
+    if (state_.IsRequested()) [[unlikely]] {
+      heap_.safepoints_.StopHere(*this);
     }
   }
 
@@ -58,6 +60,7 @@ class Mutator final : public MutatorBase {
   [[noreturn]] void OutOfMemory(const absl::Status& status) override;
 
  private:
+  friend class Collector;
   friend class Heap;
   friend class ParkedScope;
 
@@ -65,11 +68,16 @@ class Mutator final : public MutatorBase {
 
   void Park();
   void Unpark();
+  // Begin and end a stretch in which the thread waits for the collector, and
+  // nobody for it.
+  void BeginWait();
+  void EndWait();
   // Aborts on another thread, or if parked.
   void CheckMayAllocate() const;
 
   Heap& heap_;
   const std::thread::id thread_;
+  MutatorState state_;
   // False if the thread had a mutator already; then this one is destroyed.
   const bool attached_;
 };
@@ -109,7 +117,7 @@ class ParkedScope {
   ParkedScope& operator=(const ParkedScope&) = delete;
   static void* operator new(size_t) = delete;
   static void* operator new[](size_t) = delete;
-  // Waits while a collection has the mutators stopped.
+  // Waits for the end of the pause, if a collection has the mutators stopped.
   ~ParkedScope();
 
  private:

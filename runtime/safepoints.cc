@@ -1,12 +1,23 @@
 #include "bibop/runtime/safepoints.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
+#include "absl/log/absl_log.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
 
 namespace bibop {
@@ -27,147 +38,177 @@ void Pause() {
 
 }  // namespace
 
-Safepoints::Attached* Safepoints::Find() {
-  const auto at = std::ranges::find(attached_, std::this_thread::get_id(),
-                                    &Attached::thread);
-  return at == attached_.end() ? nullptr : &*at;
+std::string Safepoints::Describe(const Attached& attached) {
+  std::ifstream file(
+      absl::StrCat("/proc/self/task/", attached.system_id, "/comm"));
+  std::string name;
+  std::getline(file, name);
+  return absl::StrCat("thread ", attached.system_id, " (",
+                      name.empty() ? "gone" : name, ")");
 }
 
-bool Safepoints::IsRunning() {
-  const Attached* self = Find();
-  return self != nullptr && !self->parked;
+Safepoints::Attached& Safepoints::Find(const MutatorBase& mutator) {
+  const auto at = std::ranges::find(attached_, &mutator, &Attached::mutator);
+  ABSL_CHECK(at != attached_.end());
+  ABSL_CHECK(at->thread == std::this_thread::get_id())
+      << "a mutator is used by another thread than the one it attached";
+  return *at;
 }
 
-void Safepoints::CheckIsNotTracing() {
-  ABSL_CHECK(!StopRequested() || collector_ != std::this_thread::get_id())
-      << "a Trace allocated, or used the heap in another way: it may only "
-         "visit";
+template <class Condition>
+bool Safepoints::WaitUntil(const Condition& over, absl::Duration limit) {
+  mutex_.unlock();
+  for (int i = Spins(); i > 0 && !over(); --i) Pause();
+  mutex_.lock();
+  return mutex_.AwaitWithTimeout(absl::Condition(&over), limit);
 }
 
-void Safepoints::AddRunning(int change) {
-  running_.store(running_.load(std::memory_order_relaxed) + change,
+void Safepoints::WaitForAnswers() {
+  const absl::Time start = absl::Now();
+  const auto over = [this] {
+    return pending_.load(std::memory_order_relaxed) == 0;
+  };
+  if (WaitUntil(over, limit_)) return;
+  std::vector<std::string> late;
+  for (const Attached& attached : attached_) {
+    if (attached.owes) late.push_back(Describe(attached));
+  }
+  ABSL_LOG(WARNING)
+      << "the collector, and with it every thread that stopped, has waited "
+      << limit_ << " for " << absl::StrJoin(late, ", ")
+      << ": a thread that computes for long without allocating calls "
+         "Mutator::Safepoint now and then, and one that waits for something, a "
+         "lock for example, does so in a ParkedScope";
+  WaitUntil(over, absl::InfiniteDuration());
+  ABSL_LOG(WARNING) << "they came to a safepoint after " << absl::Now() - start;
+}
+
+void Safepoints::GiveAnswer(Attached& self) {
+  if (!self.owes) return;
+  self.owes = false;
+  if (answer_ != nullptr) {
+    (*answer_)(*self.mutator);
+    self.state->Clear(MutatorState::kRequested);
+  }
+  pending_.store(pending_.load(std::memory_order_relaxed) - 1,
                  std::memory_order_relaxed);
 }
 
-void Safepoints::SetPhase(Phase from, Phase to) {
-  ABSL_CHECK(phase_.load(std::memory_order_relaxed) == from);
-  phase_.store(to, std::memory_order_relaxed);
-}
-
-void Safepoints::WaitWhile(Condition condition) {
-  mutex_.unlock();
-  for (int i = Spins(); i > 0 && (this->*condition)(); --i) Pause();
-  mutex_.lock();
-  const auto over = [this, condition] { return !(this->*condition)(); };
-  mutex_.Await(absl::Condition(&over));
-}
-
-void Safepoints::StopWhile(bool running, Condition condition) {
-  if (running) AddRunning(-1);
-  while ((this->*condition)() || StopRequested()) {
-    WaitWhile(StopRequested() ? &Safepoints::IsStopping : condition);
-  }
-  if (running) AddRunning(1);
-}
-
-bool Safepoints::Attach(MutatorBase& mutator) {
+bool Safepoints::Attach(MutatorBase& mutator, MutatorState& state) {
   absl::MutexLock lock(mutex_);
-  CheckIsNotTracing();
-  if (Find() != nullptr) return false;
-  StopWhile(/*running=*/false, &Safepoints::IsStopping);
-  attached_.push_back({std::this_thread::get_id(), &mutator, false});
-  AddRunning(1);
+  const std::thread::id here = std::this_thread::get_id();
+  if (std::ranges::find(attached_, here, &Attached::thread) !=
+      attached_.end()) {
+    return false;
+  }
+  const auto going_on = [this] {
+    return !stopping_.load(std::memory_order_relaxed);
+  };
+  WaitUntil(going_on, absl::InfiniteDuration());
+  attached_.push_back({.thread = here,
+                       .system_id = static_cast<int>(syscall(SYS_gettid)),
+                       .mutator = &mutator,
+                       .state = &state});
   return true;
 }
 
 void Safepoints::Detach(MutatorBase& mutator) {
   absl::MutexLock lock(mutex_);
-  const auto at = std::ranges::find(attached_, &mutator, &Attached::mutator);
-  ABSL_CHECK(at != attached_.end());
-  ABSL_CHECK(!at->parked)
+  Attached& self = Find(mutator);
+  ABSL_CHECK(!self.state->Has(MutatorState::kParked))
       << "a thread leaves its heap while it is parked: end its ParkedScope "
          "before its MutatorScope";
-  attached_.erase(at);
-  AddRunning(-1);
+  GiveAnswer(self);
+  self = attached_.back();
+  attached_.pop_back();
 }
 
-bool Safepoints::AnyAttached() const {
+std::string Safepoints::DescribeAttached() const {
   absl::MutexLock lock(mutex_);
-  return !attached_.empty();
+  return absl::StrJoin(attached_, ", ",
+                       [](std::string* out, const Attached& attached) {
+                         out->append(Describe(attached));
+                       });
 }
 
-void Safepoints::StopHere() {
+void Safepoints::StopHere(MutatorBase& mutator) {
   absl::MutexLock lock(mutex_);
-  if (!StopRequested()) return;
-  CheckIsNotTracing();
-  ABSL_CHECK(IsRunning())
+  mutator.CheckMayCollect();
+  mutator.object_heap().CheckMayCollect();
+  Attached& self = Find(mutator);
+  ABSL_CHECK(!mutator.parked())
       << "a safepoint is for a running mutator, on its thread";
-  Find()->mutator->CheckMayCollect();
-  StopWhile(/*running=*/true, &Safepoints::IsStopping);
+  GiveAnswer(self);
+  MutatorState& state = *self.state;
+  if (!state.Has(MutatorState::kRequested)) return;
+  state.Set(MutatorState::kParked);
+  const auto over = [&state] { return !state.Has(MutatorState::kRequested); };
+  WaitUntil(over, absl::InfiniteDuration());
+  state.Clear(MutatorState::kParked);
 }
 
-void Safepoints::Park() {
+void Safepoints::ParkSlow(MutatorBase& mutator) {
   absl::MutexLock lock(mutex_);
-  Attached* self = Find();
-  ABSL_CHECK(self != nullptr && !self->parked)
+  Attached& self = Find(mutator);
+  ABSL_CHECK(!self.state->Has(MutatorState::kParked))
       << "a ParkedScope is for a running mutator, on its thread";
-  self->parked = true;
-  AddRunning(-1);
+  // In this order: the collector finds the mutator parked.
+  self.state->Set(MutatorState::kParked);
+  GiveAnswer(self);
 }
 
-void Safepoints::Unpark() {
+void Safepoints::UnparkSlow(MutatorBase& mutator) {
   absl::MutexLock lock(mutex_);
-  StopWhile(/*running=*/false, &Safepoints::IsStopping);
-  Find()->parked = false;
-  AddRunning(1);
-}
-
-bool Safepoints::BeginCycle(bool wait) {
-  absl::MutexLock lock(mutex_);
-  if (const Attached* self = Find()) self->mutator->CheckMayCollect();
-  if (!IsCollecting()) {
-    SetPhase(Phase::kIdle, Phase::kPreparing);
-    collector_ = std::this_thread::get_id();
-    return true;
-  }
-  ABSL_CHECK(collector_ != std::this_thread::get_id())
-      << "an allocation, or a call of Collect, asked for a collection during a "
-         "collection, in a destructor, a Trace or HeapOptions::on_cycle_end: "
-         "they may neither allocate nor collect";
-  // The collector may be waiting for this thread, in a destructor that wants a
-  // lock which this thread holds.
-  if (!wait && phase_.load(std::memory_order_relaxed) == Phase::kPreparing) {
-    return false;
-  }
-  StopWhile(IsRunning(), &Safepoints::IsCollecting);
-  return false;
+  MutatorState& state = *Find(mutator).state;
+  const auto over = [&state] { return !state.Has(MutatorState::kRequested); };
+  WaitUntil(over, absl::InfiniteDuration());
+  state.Clear(MutatorState::kParked);
 }
 
 std::vector<MutatorBase*> Safepoints::StopTheWorld() {
   absl::MutexLock lock(mutex_);
-  stop_requested_.store(true, std::memory_order_relaxed);
-  if (IsRunning()) AddRunning(-1);
-  WaitWhile(&Safepoints::IsAnyRunning);
-  SetPhase(Phase::kPreparing, Phase::kStopped);
-  std::vector<MutatorBase*> stopped;
-  stopped.reserve(attached_.size());
-  for (const Attached& attached : attached_) {
-    stopped.push_back(attached.mutator);
+  stopping_.store(true, std::memory_order_relaxed);
+  std::vector<MutatorBase*> mutators;
+  mutators.reserve(attached_.size());
+  int pending = 0;
+  for (Attached& attached : attached_) {
+    mutators.push_back(attached.mutator);
+    const uint32_t before = attached.state->Set(MutatorState::kRequested);
+    attached.owes = (before & MutatorState::kParked) == 0 &&
+                    attached.thread != std::this_thread::get_id();
+    if (attached.owes) ++pending;
   }
-  return stopped;
+  pending_.store(pending, std::memory_order_relaxed);
+  WaitForAnswers();
+  return mutators;
 }
 
 void Safepoints::ResumeTheWorld() {
   absl::MutexLock lock(mutex_);
-  SetPhase(Phase::kStopped, Phase::kEnding);
-  if (IsRunning()) AddRunning(1);
-  stop_requested_.store(false, std::memory_order_relaxed);
+  stopping_.store(false, std::memory_order_relaxed);
+  for (const Attached& attached : attached_) {
+    attached.state->Clear(MutatorState::kRequested);
+  }
 }
 
-void Safepoints::EndCycle() {
+void Safepoints::Handshake(absl::FunctionRef<void(MutatorBase&)> answer) {
   absl::MutexLock lock(mutex_);
-  SetPhase(Phase::kEnding, Phase::kIdle);
-  collector_ = {};
+  int pending = 0;
+  for (Attached& attached : attached_) {
+    const uint32_t before = attached.state->Set(MutatorState::kRequested);
+    attached.owes = (before & MutatorState::kParked) == 0 &&
+                    attached.thread != std::this_thread::get_id();
+    if (attached.owes) {
+      ++pending;
+    } else {
+      answer(*attached.mutator);
+      attached.state->Clear(MutatorState::kRequested);
+    }
+  }
+  pending_.store(pending, std::memory_order_relaxed);
+  answer_ = &answer;
+  WaitForAnswers();
+  answer_ = nullptr;
 }
 
 }  // namespace bibop

@@ -1,0 +1,105 @@
+#include "bibop/marker/marker_pool.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <system_error>
+#include <thread>
+
+#include "absl/log/absl_log.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "bibop/heap/mark_queue.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/marker/marker.h"
+
+namespace bibop {
+namespace {
+
+// How often who has nothing to mark looks again.
+constexpr absl::Duration kNap = absl::Microseconds(20);
+// So many objects are marked between two looks whether to stop.
+constexpr size_t kSlice = 1 << 16;
+
+}  // namespace
+
+MarkerPool::~MarkerPool() {
+  {
+    absl::MutexLock lock(mutex_);
+    ending_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void MarkerPool::StartThreads() {
+  while (threads_.size() < static_cast<size_t>(wanted_)) {
+    try {
+      threads_.emplace_back([this] { Help(); });
+    } catch (const std::system_error& error) {
+      ABSL_LOG_FIRST_N(WARNING, 1)
+          << "the system refuses a thread for marking, so it is done by fewer: "
+          << error.what();
+      return;
+    }
+  }
+}
+
+bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
+  StartThreads();
+  if (!threads_.empty()) {
+    absl::MutexLock lock(mutex_);
+    ++round_;
+    marker_ = &marker;
+    helping_ = static_cast<int>(threads_.size());
+    open_ = true;
+  }
+  bool done = false;
+  while (!done && !cancelled.load(std::memory_order_relaxed)) {
+    if (!marker.Drain(kSlice)) continue;
+    // In this order: who is not busy adds nothing.
+    done = busy_ == 0 && heap_.mark_queue().IsEmpty();
+    if (!done) absl::SleepFor(kNap);
+  }
+  if (threads_.empty()) return done;
+  open_ = false;
+  absl::MutexLock lock(mutex_);
+  const auto alone = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return helping_ == 0;
+  };
+  mutex_.Await(absl::Condition(&alone));
+  return done;
+}
+
+void MarkerPool::Help() {
+  MarkQueue& queue = heap_.mark_queue();
+  for (int64_t round = 1;; ++round) {
+    {
+      absl::MutexLock lock(mutex_);
+      const auto wanted = [this, round]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+        return ending_ || round_ == round;
+      };
+      mutex_.Await(absl::Condition(&wanted));
+      if (ending_) return;
+    }
+    Marker own(heap_);
+    for (bool open = true; open;) {
+      ++busy_;
+      open = open_;
+      if (open && !queue.IsEmpty()) {
+        while (!own.Drain(kSlice)) {
+        }
+      }
+      --busy_;
+      if (!open || !queue.IsEmpty()) continue;
+      queue.BeginWait();
+      absl::SleepFor(kNap);
+      queue.EndWait();
+    }
+    absl::MutexLock lock(mutex_);
+    marker_->Absorb(own);
+    --helping_;
+  }
+}
+
+}  // namespace bibop

@@ -1,0 +1,349 @@
+#include "bibop/runtime/collector.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/log/absl_check.h"
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "bibop/base/run_delay.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/handles/root_slots.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/runtime/collection_cycle.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/mutator.h"
+#include "bibop/runtime/safepoints.h"
+
+namespace bibop {
+namespace {
+
+// What is marked in a pause, at most: a tenth of a millisecond.
+constexpr size_t kMostInPause = 2048;
+// What an incremental step marks.
+constexpr size_t kStep = 4096;
+// A heap with less alive is collected by the thread that finds it due: to wake
+// another up would take longer.
+constexpr int64_t kSmallBytes = int64_t{1} << 20;
+
+// How many threads mark besides the one that drives.
+int Helpers(const HeapOptions& options) {
+  if (options.mode != CollectionMode::kConcurrent) return 0;
+  if (options.markers != 0) return options.markers - 1;
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(cores / 4, 1) - 1;
+}
+
+}  // namespace
+
+// While it exists nobody waits for the calling thread's mutator, if it has one.
+class Collector::WaitingScope {
+ public:
+  explicit WaitingScope(Mutator* self) : self_(self) {
+    if (self_ != nullptr) self_->BeginWait();
+  }
+  WaitingScope(const WaitingScope&) = delete;
+  WaitingScope& operator=(const WaitingScope&) = delete;
+  ~WaitingScope() {
+    if (self_ != nullptr) self_->EndWait();
+  }
+
+ private:
+  Mutator* self_;
+};
+
+absl::StatusOr<std::unique_ptr<Collector>> Collector::Start(
+    const HeapOptions& options, ObjectHeap& objects, RootSlotPool& roots,
+    Safepoints& safepoints, MemoryKeeper& keeper) {
+  auto collector = absl::WrapUnique(
+      new Collector(options, objects, roots, safepoints, keeper));
+  if (options.mode != CollectionMode::kConcurrent) return collector;
+  try {
+    collector->thread_ = std::thread([c = collector.get()] { c->Run(); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the system refuses a thread for the heap: ", error.what()));
+  }
+  return collector;
+}
+
+Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
+                     RootSlotPool& roots, Safepoints& safepoints,
+                     MemoryKeeper& keeper)
+    : options_(options),
+      objects_(objects),
+      safepoints_(safepoints),
+      keeper_(keeper),
+      cycle_(objects, roots, Helpers(options)) {
+  SetBudget(0, 1);
+}
+
+Collector::~Collector() {
+  ending_.store(true, std::memory_order_relaxed);
+  {
+    // Who waits for the mutex looks again.
+    absl::MutexLock lock(mutex_);
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
+  const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
+                                          (options_.growth_factor - 1.0));
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
+  const int64_t lowest = std::max(for_one, std::min(mutators * for_one, small));
+  const int64_t budget =
+      std::max({grown, lowest, std::min(8 * live_bytes, small - live_bytes)});
+  const int64_t due_at = AllocatedBytes() + budget;
+  due_at_bytes_.store(due_at, std::memory_order_relaxed);
+  wait_at_bytes_.store(due_at + budget, std::memory_order_relaxed);
+  is_small_.store(live_bytes <= kSmallBytes, std::memory_order_relaxed);
+}
+
+// ---- who drives ----
+
+bool Collector::TryDrive() {
+  if (driver_ != std::thread::id()) return false;
+  driver_ = std::this_thread::get_id();
+  return true;
+}
+
+void Collector::StopDriving() {
+  absl::MutexLock lock(mutex_);
+  driver_ = {};
+}
+
+void Collector::CheckDoesNotDrive() const {
+  ABSL_CHECK(driver_ != std::this_thread::get_id())
+      << "an allocation, or a call of Collect, asked for a collection during a "
+         "collection, in a destructor, a Trace or HeapOptions::on_cycle_end: "
+         "they may neither allocate nor collect";
+}
+
+void Collector::Collect(CycleCause cause, Mutator* self) {
+  int64_t wanted = 0;
+  {
+    absl::MutexLock lock(mutex_);
+    CheckDoesNotDrive();
+    wanted = begun_ + 1;
+  }
+  for (;;) {
+    {
+      // For the waiting; who drives is no longer parked.
+      const WaitingScope waiting(self);
+      absl::MutexLock lock(mutex_);
+      const auto nobody_drives = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+        return driver_ == std::thread::id();
+      };
+      mutex_.Await(absl::Condition(&nobody_drives));
+      if (ended_ >= wanted) return;
+      TryDrive();
+    }
+    DriveToEnd(cause);
+    StopDriving();
+  }
+}
+
+void Collector::CollectDue(Mutator& self) {
+  const bool incremental = options_.mode == CollectionMode::kIncremental;
+  const bool behind =
+      AllocatedBytes() >= wait_at_bytes_.load(std::memory_order_relaxed);
+  bool drives = false;
+  int64_t awaited = 0;
+  {
+    absl::MutexLock lock(mutex_);
+    CheckDoesNotDrive();
+    const bool in_thread = options_.mode == CollectionMode::kConcurrent &&
+                           !is_small_.load(std::memory_order_relaxed);
+    if (in_thread && begun_ == ended_) requested_ = true;
+    drives = !in_thread && TryDrive();
+    // Not before the cycle marks: until then it may be in a destructor that
+    // wants a lock which this thread holds. And not for one that nobody may
+    // drive to its end.
+    if (behind && !drives && !incremental && begun_ != cleared_) {
+      awaited = begun_;
+    }
+  }
+  if (awaited != 0) WaitUntilCleared(awaited, self);
+  if (!drives) return;
+  if (incremental && !behind) {
+    Step(CycleCause::kBudgetSpent, kStep);
+  } else {
+    DriveToEnd(CycleCause::kBudgetSpent);
+  }
+  StopDriving();
+}
+
+void Collector::WaitUntilCleared(int64_t cycle, Mutator& self) {
+  const WaitingScope waiting(&self);
+  absl::MutexLock lock(mutex_);
+  const auto cleared = [this, cycle]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return cleared_ >= cycle;
+  };
+  mutex_.Await(absl::Condition(&cleared));
+}
+
+void Collector::Run() {
+  for (;;) {
+    {
+      absl::MutexLock lock(mutex_);
+      const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+        return ending_.load(std::memory_order_relaxed) ||
+               (requested_ && driver_ == std::thread::id());
+      };
+      mutex_.Await(absl::Condition(&wanted));
+      if (ending_.load(std::memory_order_relaxed)) return;
+      TryDrive();
+    }
+    // Another thread may have collected meanwhile.
+    if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
+      DriveToEnd(CycleCause::kBudgetSpent);
+    }
+    absl::MutexLock lock(mutex_);
+    requested_ = false;
+    driver_ = {};
+  }
+}
+
+// ---- a cycle ----
+
+void Collector::DriveToEnd(CycleCause cause) {
+  while (!Step(cause, CollectionCycle::kEverything)) {
+    if (ending_.load(std::memory_order_relaxed)) return;
+  }
+}
+
+bool Collector::Step(CycleCause cause, size_t budget) {
+  if (cycle_.phase() == CollectionCycle::Phase::kSweeping) {
+    Begin(cause);
+  } else {
+    const bool all_marked = budget == CollectionCycle::kEverything
+                                ? cycle_.MarkTogether(ending_)
+                                : cycle_.Mark(budget);
+    if (!all_marked) return false;
+    // What they have is marked while they run, not in the pause.
+    safepoints_.Handshake(&CollectionCycle::TakeSnapshot);
+    if (cycle_.AnyInQueue()) return false;
+    TryFinish();
+  }
+  if (cycle_.phase() == CollectionCycle::Phase::kMarking) return false;
+  if (cycle_.phase() == CollectionCycle::Phase::kClearing) Clear();
+  End();
+  return true;
+}
+
+Collector::PauseTimes Collector::Pause(
+    absl::FunctionRef<void(CollectionCycle::Mutators)> work) {
+  const absl::Duration waited = ThreadRunDelay();
+  const absl::Time start = absl::Now();
+  const std::vector<MutatorBase*> mutators = safepoints_.StopTheWorld();
+  const absl::Duration to_safepoint = absl::Now() - start;
+  work(mutators);
+  safepoints_.ResumeTheWorld();
+  const PauseTimes times = {absl::Now() - start, ThreadRunDelay() - waited};
+  current_.time_to_safepoint =
+      std::max(current_.time_to_safepoint, to_safepoint);
+  current_.pause += times.wall;
+  return times;
+}
+
+void Collector::Begin(CycleCause cause) {
+  current_ = {};
+  current_.cause = cause;
+  const absl::Time start = absl::Now();
+  // Before the world is stopped: destructors run.
+  cycle_.FinishSweep();
+  current_.sweep_time = absl::Now() - start;
+  const size_t most = options_.mode == CollectionMode::kStopTheWorld
+                          ? CollectionCycle::kEverything
+                          : kMostInPause;
+  const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
+    {
+      absl::MutexLock lock(mutex_);
+      ++begun_;
+    }
+    mark_start_ = absl::Now();
+    cycle_.StartMark(mutators);
+    if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
+    NoteMarked(mutators);
+    const bool clears = cycle_.AnyToClear();
+    if (clears && options_.mode != CollectionMode::kStopTheWorld) return;
+    if (clears) cycle_.Clear();
+    cycle_.EndClearing();
+    cycle_.StartSweep();
+  });
+  current_.initial_pause = times.wall;
+  current_.initial_pause_descheduled = times.descheduled;
+}
+
+void Collector::TryFinish() {
+  const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
+    if (cycle_.FinishMark(mutators, kMostInPause)) NoteMarked(mutators);
+  });
+  ++current_.finish_attempts;
+  current_.final_pause = std::max(current_.final_pause, times.wall);
+  current_.final_pause_descheduled =
+      std::max(current_.final_pause_descheduled, times.descheduled);
+}
+
+void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
+  current_.mark_time = absl::Now() - mark_start_;
+  const MarkCounts live = cycle_.live();
+  const AllocationCounts allocated = cycle_.allocated();
+  current_.live_objects = live.objects;
+  current_.live_bytes = live.bytes;
+  current_.allocated_objects = allocated.objects;
+  current_.allocated_bytes = allocated.bytes;
+  SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
+}
+
+void Collector::Clear() {
+  if (cycle_.AnyToClear()) cycle_.Clear();
+  cycle_.EndClearing();
+  // A mutator may be in a weak read that began before.
+  safepoints_.Handshake([](MutatorBase&) {});
+  cycle_.StartSweep();
+}
+
+void Collector::End() {
+  {
+    absl::MutexLock lock(mutex_);
+    current_.cycle = ++cleared_;
+  }
+  keeper_.Wake();
+  cycle_.NotifyObservers();
+  {
+    absl::MutexLock lock(stats_mutex_);
+    stats_.cycles = current_.cycle;
+    stats_.live_objects = current_.live_objects;
+    stats_.live_bytes = current_.live_bytes;
+    stats_.total_pause += current_.pause;
+    stats_.max_pause = std::max(
+        {stats_.max_pause, current_.initial_pause, current_.final_pause});
+  }
+  if (options_.on_cycle_end) options_.on_cycle_end(current_);
+  absl::MutexLock lock(mutex_);
+  ++ended_;
+}
+
+HeapStats Collector::stats() const {
+  absl::MutexLock lock(stats_mutex_);
+  return stats_;
+}
+
+}  // namespace bibop

@@ -1,0 +1,180 @@
+// Collector: when a heap is collected, by which thread, and how far at once.
+//
+// One thread at a time drives the cycle: it calls Step until the cycle is over,
+// or, in incremental mode, once. Which thread that is:
+//
+//   mode              Collect            a budget was spent
+//   kStopTheWorld     who calls it       who finds it out; all in one pause
+//   kIncremental      who calls it       who finds it out, a step at each slow
+//                                        path of an allocation
+//   kConcurrent       who calls it       who finds it out if little was alive
+//                                        last; else the collector's own thread
+//
+// Everyone else goes on, or waits parked for the end.
+//
+// In a pause no more is marked than takes some hundred microseconds, but for
+// stop-the-world mode: if that was all that is alive the cycle ends in its
+// first pause, else marking goes on while mutators run, and the pause that ends
+// it is tried again until it finds no more than that left to do.
+//
+// Owned by the heap. Any thread may call any function, as it says.
+
+#ifndef BIBOP_RUNTIME_COLLECTOR_H_
+#define BIBOP_RUNTIME_COLLECTOR_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/handles/root_slots.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/runtime/collection_cycle.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/safepoints.h"
+
+namespace bibop {
+
+class Mutator;
+
+class Collector {
+ public:
+  // Starts its thread, where `options` ask for one. Returns ResourceExhausted
+  // where the system refuses it. The others must outlive this.
+  static absl::StatusOr<std::unique_ptr<Collector>> Start(
+      const HeapOptions& options, ObjectHeap& objects, RootSlotPool& roots,
+      Safepoints& safepoints, MemoryKeeper& keeper);
+
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+
+  // Ends the thread, and gives up a cycle that is under way.
+  //
+  // REQUIRES: no thread is attached or calls another function.
+  ~Collector();
+
+  // Runs a cycle that begins after this call to its end, or waits until another
+  // thread has. `self` is the calling thread's mutator, or null. Aborts during
+  // a collection in what that calls.
+  void Collect(CycleCause cause, Mutator* self) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Does what is due, if so much was allocated that something is: runs a cycle
+  // or a step of one, or has the collector's thread run one. Waits only if that
+  // falls far behind. On the thread of `self`, at a safepoint.
+  void CollectIfDue(Mutator& self) {
+    if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
+      CollectDue(self);
+    }
+  }
+
+  // Counts bytes outside of the heap as allocated. Any thread may call it.
+  void CountExternal(int64_t bytes) {
+    external_allocated_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+
+  // What cycles add up to; the rest of the figures is elsewhere.
+  HeapStats stats() const ABSL_LOCKS_EXCLUDED(stats_mutex_);
+
+ private:
+  class WaitingScope;
+
+  Collector(const HeapOptions& options, ObjectHeap& objects,
+            RootSlotPool& roots, Safepoints& safepoints, MemoryKeeper& keeper);
+
+  // What was allocated since the heap was made, external bytes included.
+  int64_t AllocatedBytes() const {
+    return objects_.allocated().bytes +
+           external_allocated_.load(std::memory_order_relaxed);
+  }
+  void SetBudget(int64_t live_bytes, int64_t mutators);
+  void CollectDue(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Waits until that cycle has cleared what it clears.
+  void WaitUntilCleared(int64_t cycle, Mutator& self)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What the collector's thread does.
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Makes the calling thread the one that drives, if there is none.
+  bool TryDrive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StopDriving() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Aborts if the calling thread drives already.
+  void CheckDoesNotDrive() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  // The rest is for the thread that drives.
+
+  // Runs a cycle, or what is left of it, to its end. Returns before that if the
+  // collector is destroyed.
+  void DriveToEnd(CycleCause cause);
+  // Does a part of a cycle: begins one for this cause if none is under way, or
+  // marks about `budget` objects and does what follows if there are no more.
+  // Returns whether the cycle is over.
+  bool Step(CycleCause cause, size_t budget);
+  // The parts.
+  void Begin(CycleCause cause);
+  void TryFinish();
+  void Clear();
+  void End();
+  // Does `work` while the world is stopped, and returns how long that was.
+  struct PauseTimes {
+    absl::Duration wall;
+    absl::Duration descheduled;
+  };
+  PauseTimes Pause(absl::FunctionRef<void(CollectionCycle::Mutators)> work);
+  // In a pause, when the mark has finished.
+  void NoteMarked(CollectionCycle::Mutators mutators);
+
+  const HeapOptions& options_;
+  ObjectHeap& objects_;
+  Safepoints& safepoints_;
+  MemoryKeeper& keeper_;
+  // Used by the thread that drives.
+  CollectionCycle cycle_;
+  CycleStats current_;
+  absl::Time mark_start_;
+
+  // The sum of all positive adjustments of external bytes. Written by any
+  // thread, read by running mutators; orders nothing: relaxed.
+  std::atomic<int64_t> external_allocated_ = 0;
+  // The totals of allocated bytes at which a collection is due, and at which
+  // mutators wait for one that is under way. Written by who drives, read by
+  // running mutators, for whom an old value does: relaxed.
+  std::atomic<int64_t> due_at_bytes_ = 0;
+  std::atomic<int64_t> wait_at_bytes_ = 0;
+  // Whether little was found alive. In the same way.
+  std::atomic<bool> is_small_ = true;
+  // Whether the collector is being destroyed. Set by who destroys it, read by
+  // its thread: relaxed.
+  std::atomic<bool> ending_ = false;
+
+  mutable absl::Mutex mutex_;
+  // Who drives; none if nobody does.
+  std::thread::id driver_ ABSL_GUARDED_BY(mutex_);
+  // Whether the collector's thread is to run a cycle, or is about to.
+  bool requested_ ABSL_GUARDED_BY(mutex_) = false;
+  // How many cycles have begun to mark, finished clearing, and ended.
+  int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t cleared_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  mutable absl::Mutex stats_mutex_;
+  HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
+
+  // The last member, for it uses the others.
+  std::thread thread_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_COLLECTOR_H_
