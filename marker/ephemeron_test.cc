@@ -149,18 +149,16 @@ TEST_F(EphemeronTest, KeysThatOnlyOtherValuesKeepLive) {
   {
     HandleScope inner(mutator_);
     const Handle<Node> a = New(inner);
-    const Handle<Node> b = New(inner);
-    const Handle<Node> c = New(inner);
-    const Handle<Node> d = New(inner);
-    (*holders)[0].Set(c, d);
-    (*holders)[1].Set(b, c);
-    (*holders)[2].Set(a, b);
     {
       HandleScope innermost(mutator_);
-      MutableHandle<Node> only = innermost.Mutable(a);
-      Collect();
-      EXPECT_EQ(lifetimes_.alive(), 4);
+      const Handle<Node> b = New(innermost);
+      const Handle<Node> c = New(innermost);
+      (*holders)[0].Set(c, New(innermost));
+      (*holders)[1].Set(b, c);
+      (*holders)[2].Set(a, b);
     }
+    Collect();
+    EXPECT_EQ(lifetimes_.alive(), 4);
   }
   Collect();
   EXPECT_EQ(lifetimes_.alive(), 0);

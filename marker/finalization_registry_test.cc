@@ -11,6 +11,9 @@
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/persistent.h"
+#include "bibop/handles/test_mutator.h"
+#include "bibop/heap/cage.h"
+#include "bibop/heap/object_heap.h"
 #include "bibop/marker/marking_fixture.h"
 #include "bibop/marker/member.h"
 #include "bibop/testing/tracked.h"
@@ -256,22 +259,27 @@ TEST_F(FinalizationRegistryTest, NothingIsNotRegistered) {
 }
 
 struct RunsInItsDestructor {
-  RunsInItsDestructor(FinalizationRegistry<std::string>& r, MutatorBase& m)
-      : registry(r), mutator(m) {}
-  ~RunsInItsDestructor() { registry.RunPending(mutator); }
-  FinalizationRegistry<std::string>& registry;
-  MutatorBase& mutator;
+  explicit RunsInItsDestructor(absl::AnyInvocable<void()> f)
+      : run(std::move(f)) {}
+  ~RunsInItsDestructor() { run(); }
+  absl::AnyInvocable<void()> run;
 };
 
 TEST_F(FinalizationRegistryTest, DoesNotRunInADestructor) {
+  bool runs = false;
   {
     HandleScope scope(mutator_);
-    scope.New<RunsInItsDestructor>(registry_, mutator_);
+    scope.New<RunsInItsDestructor>([&] {
+      if (runs) registry_.RunPending(mutator_);
+    });
   }
-  EXPECT_DEATH(Collect(), "neither may collect");
-  // Not in this process.
-  registry_.Unregister(Registration{});
-  HandleScope scope(mutator_);
+  EXPECT_DEATH(
+      {
+        runs = true;
+        Collect();
+      },
+      "neither may collect");
+  Collect();
 }
 
 }  // namespace

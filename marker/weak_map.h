@@ -31,6 +31,7 @@
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/maybe_handle.h"
+#include "bibop/handles/mutable_handle.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/object_reference.h"
 #include "bibop/marker/member.h"
@@ -119,16 +120,19 @@ class WeakMap final {
   // there is no key, and in a ForEach if the key has no entry.
   template <ReferenceTo<K> RK, ReferenceTo<V> RV>
   void Set(MutatorBase& mutator, const RK& key, const RV& value) {
-    internal::EphemeronCell* entry = FindEntry(AddressOf(key));
+    const void* const k = AddressOf(key);
+    V* const v = value.get();
+    internal::EphemeronCell* entry = FindEntry(k);
     if (entry != nullptr) {
-      V* const v = value.get();
       entry->SetValue(v);
       return;
     }
     CheckNotInForEach();
-    if (table_ == nullptr || !table_->HasRoom()) Grow(mutator, key, value);
-    V* const v = value.get();
-    table_->Add(AddressOf(key), v);
+    if (table_ != nullptr && table_->HasRoom()) {
+      table_->Add(k, v);
+    } else {
+      AddToBigger(mutator, Member<K>(key.get()), Member<V>(v));
+    }
   }
 
   // The value of `key`; nothing if it has none.
@@ -205,19 +209,18 @@ class WeakMap final {
            "to be added, and add it afterwards";
   }
 
-  // Replaces the table by one with room for another entry. Keeps key and value
-  // alive.
-  template <class RK, class RV>
-  ABSL_ATTRIBUTE_NOINLINE void Grow(MutatorBase& mutator, const RK& key,
-                                    const RV& value) {
+  // Adds an entry to a table with more room, which becomes the map's.
+  ABSL_ATTRIBUTE_NOINLINE void AddToBigger(MutatorBase& mutator, Member<K> key,
+                                           Member<V> value) {
     HandleScope scope(mutator);
-    const MaybeHandle<K> keep_key = scope.Local(Member<K>(key.get()));
-    const MaybeHandle<V> keep_value = scope.Local(Member<V>(value.get()));
+    const MutableHandle<K> k = scope.Mutable(key);
+    const MutableHandle<V> v = scope.Mutable(value);
     const size_t capacity = internal::EphemeronTable::CapacityFor(size() + 1);
     const Handle<internal::EphemeronTable> bigger =
         scope.NewWithExtraBytes<internal::EphemeronTable>(
             internal::EphemeronTable::BytesFor(capacity), capacity);
     if (table_ != nullptr) bigger->AddAll(*table_);
+    bigger->Add(k.get(), v.get());
     table_ = bigger;
   }
 
