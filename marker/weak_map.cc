@@ -8,6 +8,8 @@
 #include <limits>
 #include <memory>
 
+#include "bibop/heap/heap_phase.h"
+#include "bibop/heap/object_heap.h"
 #include "bibop/marker/weak_word.h"
 
 namespace bibop::internal {
@@ -61,10 +63,15 @@ void EphemeronTable::Remove(EphemeronCell& entry) {
   in_use_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void EphemeronTable::AddAll(const EphemeronTable& other) {
+void EphemeronTable::AddAll(const EphemeronTable& other,
+                            const ObjectHeap& heap) {
+  // Nothing is swept before this thread's next safepoint.
+  const bool clearing = heap.phase() == HeapPhase::kClearing;
   for (const EphemeronCell& entry : other.cells()) {
-    const void* key = entry.ReadKey();
-    if (key != nullptr) Add(key, entry.value().Load());
+    const void* key = entry.key().Load();
+    if (!EphemeronCell::IsObject(key)) continue;
+    if (clearing && !heap.IsMarked(key)) continue;
+    Add(key, entry.value().Load());
   }
 }
 

@@ -34,6 +34,7 @@
 #include "bibop/handles/mutable_handle.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/object_reference.h"
+#include "bibop/heap/object_heap.h"
 #include "bibop/marker/member.h"
 #include "bibop/marker/weak_word.h"
 
@@ -76,10 +77,12 @@ class EphemeronTable final {
   void Add(const void* key, const void* value);
   // Removes an entry, which Find returned.
   void Remove(EphemeronCell& entry);
-  // Adds the entries of `other` whose keys were not found dead.
+  // Adds the entries of `other` whose keys were not found dead, without keeping
+  // any alive: afterwards this is to be traced, if `heap`, theirs, is being
+  // marked.
   //
   // REQUIRES: they fit.
-  void AddAll(const EphemeronTable& other);
+  void AddAll(const EphemeronTable& other, const ObjectHeap& heap);
 
   // The entries, of which some may be dead.
   size_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
@@ -219,8 +222,9 @@ class WeakMap final {
     const Handle<internal::EphemeronTable> bigger =
         scope.NewWithExtraBytes<internal::EphemeronTable>(
             internal::EphemeronTable::BytesFor(capacity), capacity);
-    if (table_ != nullptr) bigger->AddAll(*table_);
+    if (table_ != nullptr) bigger->AddAll(*table_, mutator.object_heap());
     bigger->Add(k.get(), v.get());
+    mutator.snapshot().ShadeNew(bigger.get());
     table_ = bigger;
   }
 
