@@ -19,7 +19,7 @@ constexpr size_t kObjectsAtOnce = 1 << 16;
 
 }  // namespace
 
-CollectionCycle::~CollectionCycle() {
+void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
     roots_.EndMark();
     objects_.FinishMark();
@@ -27,7 +27,7 @@ CollectionCycle::~CollectionCycle() {
   }
   if (phase_ == Phase::kClearing) {
     objects_.EndClearing();
-    objects_.StartSweep();
+    StartSweep();
   }
 }
 

@@ -50,8 +50,7 @@ class CollectionCycle {
       : objects_(objects), roots_(roots), pool_(objects, helpers) {}
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
-  // Gives a cycle that is under way up.
-  ~CollectionCycle();
+  ~CollectionCycle() { GiveUp(); }
 
   Phase phase() const { return phase_; }
 
@@ -106,6 +105,11 @@ class CollectionCycle {
 
   // kClearing to kSweeping: from now on every block waits to be swept.
   void StartSweep();
+
+  // Ends a cycle that is under way: what it did not mark yet is taken for dead.
+  //
+  // REQUIRES: no mutator is attached; every object will be destroyed.
+  void GiveUp();
 
   // What the cycle found alive: marked, and allocated while it marked.
   //

@@ -4,13 +4,16 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
+#include "absl/log/absl_log.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -92,13 +95,14 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
   SetBudget(0, 1);
 }
 
-Collector::~Collector() {
+void Collector::Stop() {
   ending_.store(true, std::memory_order_relaxed);
   {
     // Who waits for the mutex looks again.
     absl::MutexLock lock(mutex_);
   }
   if (thread_.joinable()) thread_.join();
+  cycle_.GiveUp();
 }
 
 void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
@@ -154,8 +158,8 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
       if (ended_ >= wanted) return;
       TryDrive();
     }
+    const absl::Cleanup stop = [this] { StopDriving(); };
     DriveToEnd(cause);
-    StopDriving();
   }
 }
 
@@ -181,12 +185,12 @@ void Collector::CollectDue(Mutator& self) {
   }
   if (awaited != 0) WaitUntilCleared(awaited, self);
   if (!drives) return;
+  const absl::Cleanup stop = [this] { StopDriving(); };
   if (incremental && !behind) {
     Step(CycleCause::kBudgetSpent, kStep);
   } else {
     DriveToEnd(CycleCause::kBudgetSpent);
   }
-  StopDriving();
 }
 
 void Collector::WaitUntilCleared(int64_t cycle, Mutator& self) {
@@ -212,7 +216,14 @@ void Collector::Run() {
     }
     // Another thread may have collected meanwhile.
     if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
-      DriveToEnd(CycleCause::kBudgetSpent);
+      try {
+        DriveToEnd(CycleCause::kBudgetSpent);
+      } catch (const std::exception& error) {
+        ABSL_LOG(ERROR)
+            << "HeapOptions::on_cycle_end threw an exception, which "
+               "is dropped: "
+            << error.what();
+      }
     }
     absl::MutexLock lock(mutex_);
     requested_ = false;
@@ -336,9 +347,11 @@ void Collector::End() {
     stats_.max_pause = std::max(
         {stats_.max_pause, current_.initial_pause, current_.final_pause});
   }
+  const absl::Cleanup end = [this] {
+    absl::MutexLock lock(mutex_);
+    ++ended_;
+  };
   if (options_.on_cycle_end) options_.on_cycle_end(current_);
-  absl::MutexLock lock(mutex_);
-  ++ended_;
 }
 
 HeapStats Collector::stats() const {

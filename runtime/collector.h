@@ -58,10 +58,12 @@ class Collector {
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
 
+  ~Collector() { Stop(); }
+
   // Ends the thread, and gives up a cycle that is under way.
   //
-  // REQUIRES: no thread is attached or calls another function.
-  ~Collector();
+  // REQUIRES: no thread is attached, or attaches or collects from now on.
+  void Stop();
 
   // Runs a cycle that begins after this call to its end, or waits until another
   // thread has. `self` is the calling thread's mutator, or null. Aborts during
@@ -115,7 +117,7 @@ class Collector {
   // The rest is for the thread that drives.
 
   // Runs a cycle, or what is left of it, to its end. Returns before that if the
-  // collector is destroyed.
+  // collector is to stop.
   void DriveToEnd(CycleCause cause);
   // Does a part of a cycle: begins one for this cause if none is under way, or
   // marks about `budget` objects and does what follows if there are no more.
@@ -154,7 +156,7 @@ class Collector {
   std::atomic<int64_t> wait_at_bytes_ = 0;
   // Whether little was found alive. In the same way.
   std::atomic<bool> is_small_ = true;
-  // Whether the collector is being destroyed. Set by who destroys it, read by
+  // Whether the collector is to stop. Set by who stops it, read by
   // its thread: relaxed.
   std::atomic<bool> ending_ = false;
 

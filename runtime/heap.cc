@@ -52,7 +52,8 @@ Heap::~Heap() {
   ABSL_CHECK(attached.empty())
       << "a heap is destroyed while attached to it is " << attached
       << ": end the MutatorScope there first";
-  collector_.reset();
+  // Null where a thread was refused.
+  if (collector_ != nullptr) collector_->Stop();
   keeper_.reset();
   // While destructors can use the rest of this.
   objects_->DestroyObjects();
