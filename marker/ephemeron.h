@@ -63,12 +63,12 @@ class Ephemeron {
 
   // Handles of the key and of the value; nothing if it refers to none, or if
   // the key was found dead. `scope` is of the objects' heap.
-  MaybeHandle<K> LockKey(
-      HandleScope& scope ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
+  MaybeHandle<K> LockKey(HandleScope& scope
+                         ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
     return scope.Local(Member<K>(static_cast<K*>(cell_.ReadKey())));
   }
-  MaybeHandle<V> LockValue(
-      HandleScope& scope ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
+  MaybeHandle<V> LockValue(HandleScope& scope
+                           ABSL_ATTRIBUTE_LIFETIME_BOUND) const {
     if (cell_.ReadKey() == nullptr) return {};
     return scope.Local(Member<V>(static_cast<V*>(cell_.value().Load())));
   }

@@ -14,10 +14,10 @@
 // several registries. One registry may serve several heaps.
 //
 // A collection that finds an object dead makes its held value pending, before
-// or after the object's destructor runs, and costs time in proportion to what is
-// registered. Each value that was registered is given to the function once, or
-// returned by Unregister, or dropped with the registry: also those of objects
-// that live as long as their heap, and die with it.
+// or after the object's destructor runs, and costs time in proportion to what
+// is registered. Each value that was registered is given to the function once,
+// or returned by Unregister, or dropped with the registry: also those of
+// objects that live as long as their heap, and die with it.
 //
 //   what                              which thread
 //   Register, RunPending              a running mutator's
@@ -64,8 +64,9 @@ class FinalizationRegistry {
   static_assert(!ObjectReference<Held> || RootReference<Held>,
                 "a held value lies outside of the heap: make it a Persistent "
                 "if it refers to an object");
-  static_assert(!IsScoped<Held>, "a handle is for the stack, and a held value "
-                                 "outlives its scope: make it a Persistent");
+  static_assert(!IsScoped<Held>,
+                "a handle is for the stack, and a held value "
+                "outlives its scope: make it a Persistent");
 
   // What is called, by RunPending. Several threads that call that may call it
   // at the same time.
@@ -102,9 +103,9 @@ class FinalizationRegistry {
     const uint64_t id = state_->NewId();
     const Handle<internal::DeathWatch> watch = scope.New<internal::DeathWatch>(
         target.ToHandleChecked().get(), id, state_);
-    state_->Add(id, std::make_unique<Record>(
-                        std::move(held),
-                        Persistent<internal::DeathWatch>(mutator, watch, place)));
+    state_->Add(id, std::make_unique<Record>(std::move(held),
+                                             Persistent<internal::DeathWatch>(
+                                                 mutator, watch, place)));
     return Registration{id};
   }
 
@@ -118,11 +119,10 @@ class FinalizationRegistry {
   }
 
   // Calls the callback for each value that is pending now, in no particular
-  // order, and returns how many those were. The callback may do whatever the calling code may: allocate, collect, register,
-  // unregister, call this. If it throws, the rest stays pending. Aborts in a
-  // destructor or a Trace.
-  size_t RunPending(MutatorBase& mutator)
-      ABSL_LOCKS_EXCLUDED(internal::no_gc) {
+  // order, and returns how many those were. The callback may do whatever the
+  // calling code may: allocate, collect, register, unregister, call this. If it
+  // throws, the rest stays pending. Aborts in a destructor or a Trace.
+  size_t RunPending(MutatorBase& mutator) ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     mutator.CheckMayCollect();
     mutator.object_heap().CheckMayCollect();
     mutator.handles().CheckRunningHere("a FinalizationRegistry's RunPending");

@@ -146,7 +146,7 @@ TEST_F(FinalizationRegistryTest, IfACallbackThrowsTheRestStaysPending) {
 
 TEST_F(FinalizationRegistryTest, HeldValuesMayBeFunctionsAndPersistents) {
   FinalizationRegistry<absl::AnyInvocable<void() &&>> functions(
-      [](absl::AnyInvocable<void() &&> function) { std::move(function)(); });
+      [](absl::AnyInvocable<void()&&> function) { std::move(function)(); });
   FinalizationRegistry<Persistent<Object>> objects([](Persistent<Object>) {});
   {
     HandleScope scope(mutator_);

@@ -1,6 +1,6 @@
 // MarkingVisitor: what a class's Trace is given. It collects the Members that
-// it is shown, for the marker to follow, and the weak references, for the marker
-// to look at when it has followed all.
+// it is shown, for the marker to follow, and the weak references, for the
+// marker to look at when it has followed all.
 //
 // Owned and used by one marker.
 //

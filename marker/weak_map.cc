@@ -34,8 +34,7 @@ size_t EphemeronTable::HomeOf(const void* key) const {
   // Fibonacci hashing: the upper bits of the product depend on all of the
   // address.
   constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
-  const uint64_t product =
-      (reinterpret_cast<uintptr_t>(key) >> 3) * kGolden;
+  const uint64_t product = (reinterpret_cast<uintptr_t>(key) >> 3) * kGolden;
   return static_cast<size_t>(product >>
                              (64 - std::countr_zero(uint64_t{capacity_})));
 }

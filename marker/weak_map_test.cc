@@ -49,13 +49,13 @@ class WeakMapTest : public MarkingTest {
   // The numbers of the keys that ForEach shows.
   std::multiset<int> Keys(Handle<Map> map) {
     std::multiset<int> keys;
-    map->ForEach(mutator_, [&](HandleScope&, Handle<Node> key,
-                               MaybeHandle<Node> value) {
-      keys.insert(key->number);
-      if (!value.IsEmpty()) {
-        EXPECT_EQ(value.ToHandleChecked()->number, 1000 + key->number);
-      }
-    });
+    map->ForEach(
+        mutator_, [&](HandleScope&, Handle<Node> key, MaybeHandle<Node> value) {
+          keys.insert(key->number);
+          if (!value.IsEmpty()) {
+            EXPECT_EQ(value.ToHandleChecked()->number, 1000 + key->number);
+          }
+        });
     return keys;
   }
 };
@@ -248,21 +248,21 @@ TEST_F(WeakMapTest, InForEachEntriesMayBeRemovedAndChanged) {
                  }
                });
   EXPECT_EQ(map->size(), 50u);
-  map->ForEach(mutator_, [&](HandleScope&, Handle<Node> key,
-                             MaybeHandle<Node> value) {
-    EXPECT_EQ(key->number % 2, 1);
-    EXPECT_TRUE(value.ToHandleChecked() == other);
-  });
+  map->ForEach(mutator_,
+               [&](HandleScope&, Handle<Node> key, MaybeHandle<Node> value) {
+                 EXPECT_EQ(key->number % 2, 1);
+                 EXPECT_TRUE(value.ToHandleChecked() == other);
+               });
 }
 
 TEST_F(WeakMapTest, InForEachNothingMayBeAdded) {
   HandleScope scope(mutator_);
   const Handle<Map> map = scope.New<Map>();
   Add(scope, map, 1);
-  EXPECT_DEATH(map->ForEach(mutator_,
-                            [&](HandleScope& inner, Handle<Node>,
-                                MaybeHandle<Node>) { Add(inner, map, 2); }),
-               "added to, or cleared, in its ForEach");
+  EXPECT_DEATH(
+      map->ForEach(mutator_, [&](HandleScope& inner, Handle<Node>,
+                                 MaybeHandle<Node>) { Add(inner, map, 2); }),
+      "added to, or cleared, in its ForEach");
   EXPECT_DEATH(map->ForEach(mutator_, [&](HandleScope&, Handle<Node>,
                                           MaybeHandle<Node>) { map->Clear(); }),
                "added to, or cleared, in its ForEach");

@@ -94,8 +94,7 @@ class WeakMember {
 
   // The object, alive until the next safepoint, or null.
   T* Read() const {
-    return static_cast<T*>(
-        internal::ReadWeak([this] { return word_.Load(); }));
+    return static_cast<T*>(internal::ReadWeak([this] { return word_.Load(); }));
   }
 
   internal::WeakWord word_;

@@ -72,8 +72,8 @@ TEST_F(WeakMemberTest, RefersToWhatItWasGiven) {
   const WeakMember<Node> from_persistent = persistent;
   const WeakMember<Node> from_member = member;
   const WeakMember<Node> copy = from_member;  // NOLINT: it is the test
-  for (const auto* weak : {&from_handle, &from_mutable, &from_persistent,
-                           &from_member, &copy}) {
+  for (const auto* weak :
+       {&from_handle, &from_mutable, &from_persistent, &from_member, &copy}) {
     EXPECT_FALSE(weak->IsEmpty());
     EXPECT_TRUE(weak->Lock(scope).ToHandleChecked() == object);
   }

@@ -68,12 +68,11 @@ class WeakReferencesTest : public ::testing::TestWithParam<Configuration> {
   }
 
   Lifetimes lifetimes_;
-  std::unique_ptr<Heap> heap_ =
-      Heap::Create({.mode = GetParam().mode,
-                    .markers = GetParam().markers,
-                    .min_budget_bytes = 64 << 10,
-                    .small_heap_bytes = 64 << 10})
-          .value();
+  std::unique_ptr<Heap> heap_ = Heap::Create({.mode = GetParam().mode,
+                                              .markers = GetParam().markers,
+                                              .min_budget_bytes = 64 << 10,
+                                              .small_heap_bytes = 64 << 10})
+                                    .value();
 };
 
 INSTANTIATE_TEST_SUITE_P(
@@ -208,8 +207,8 @@ TEST_P(WeakReferencesTest, CallbacksComeOnceAndTheProgramIsTold) {
 
 // How many collections there are meanwhile: rather so many, but not for longer
 // than that.
-constexpr int kCollections = 300;
-constexpr absl::Duration kLongest = absl::Seconds(2);
+constexpr int kCollections = 100;
+constexpr absl::Duration kLongest = absl::Seconds(1);
 
 // What the threads share.
 struct Shared {
@@ -219,9 +218,7 @@ struct Shared {
   // Keep nodes alive for a while, by any thread.
   Member<Node> strong[kSlots];
   Member<WeakMap<Node, Node>> map;
-  void Trace(auto& visitor) const {
-    visitor(members, ephemerons, strong, map);
-  }
+  void Trace(auto& visitor) const { visitor(members, ephemerons, strong, map); }
 };
 
 class WeakReferencesThreadsTest : public WeakReferencesTest {
@@ -336,8 +333,7 @@ TEST_P(WeakReferencesThreadsTest, WhatAThreadHoldsItFinds) {
     HandleScope outer(mutator);
     const auto held = outer.NewArray<Member<Node>>(kHeld);
     const auto weak = outer.NewArray<WeakMember<Node>>(kHeld);
-    const Handle<WeakMap<Node, Node>> map =
-        outer.New<WeakMap<Node, Node>>();
+    const Handle<WeakMap<Node, Node>> map = outer.New<WeakMap<Node, Node>>();
     std::vector<WeakPersistent<Node>> persistents(kHeld);
     for (int round = 0; running(); ++round) {
       HandleScope scope(mutator);
@@ -416,8 +412,7 @@ TEST_P(WeakReferencesThreadsTest, OneMapUnderALock) {
     MutatorScope mutator(*heap_);
     CollectAndDestroy();
     EXPECT_LE(shared->map->size(), Shared::kSlots);
-    EXPECT_EQ(lifetimes_.alive(),
-              2 * static_cast<int>(shared->map->size()));
+    EXPECT_EQ(lifetimes_.alive(), 2 * static_cast<int>(shared->map->size()));
   }
   shared.Reset();
   CollectAndDestroy();
