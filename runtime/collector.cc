@@ -29,8 +29,11 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/missing_roots.h"
 #include "bibop/runtime/mutator.h"
 #include "bibop/runtime/safepoints.h"
+#include "bibop/runtime/stress.h"
+#include "bibop/runtime/stress_options.h"
 
 namespace bibop {
 namespace {
@@ -88,6 +91,7 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
                      RootSlotPool& roots, Safepoints& safepoints,
                      MemoryKeeper& keeper)
     : options_(options),
+      stress_(options.stress),
       objects_(objects),
       safepoints_(safepoints),
       keeper_(keeper),
@@ -116,7 +120,9 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
   const int64_t due_at = AllocatedBytes() + budget;
   due_at_bytes_.store(due_at, std::memory_order_relaxed);
   wait_at_bytes_.store(due_at + budget, std::memory_order_relaxed);
-  is_small_.store(live_bytes <= kSmallBytes, std::memory_order_relaxed);
+  is_small_.store(live_bytes <= kSmallBytes &&
+                      !(stress_.Schedules() && stress_.Toss()),
+                  std::memory_order_relaxed);
 }
 
 // ---- who drives ----
@@ -140,6 +146,7 @@ void Collector::CheckDoesNotDrive() const {
 }
 
 void Collector::Collect(CycleCause cause, Mutator* self) {
+  if (self != nullptr) self->NoteStack();
   int64_t wanted = 0;
   {
     absl::MutexLock lock(mutex_);
@@ -163,7 +170,22 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
   }
 }
 
+void Collector::CollectForStress(Mutator& self) {
+  Collect(CycleCause::kStress, &self);
+  if (options_.mode == CollectionMode::kStopTheWorld || !stress_.Toss()) return;
+  {
+    absl::MutexLock lock(mutex_);
+    if (!TryDrive()) return;
+  }
+  // Little of it: it begins, or goes a bit on.
+  Step(CycleCause::kStress, 1);
+  absl::MutexLock lock(mutex_);
+  driver_ = {};
+  if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
+}
+
 void Collector::CollectDue(Mutator& self) {
+  self.NoteStack();
   const bool incremental = options_.mode == CollectionMode::kIncremental;
   const bool behind =
       AllocatedBytes() >= wait_at_bytes_.load(std::memory_order_relaxed);
@@ -214,8 +236,9 @@ void Collector::Run() {
       if (ending_.load(std::memory_order_relaxed)) return;
       TryDrive();
     }
-    // Another thread may have collected meanwhile.
-    if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
+    // Another thread may have collected meanwhile; or begun to, under stress.
+    if (cycle_.phase() != CollectionCycle::Phase::kSweeping ||
+        AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
       try {
         DriveToEnd(CycleCause::kBudgetSpent);
       } catch (const std::exception& error) {
@@ -243,6 +266,7 @@ bool Collector::Step(CycleCause cause, size_t budget) {
   if (cycle_.phase() == CollectionCycle::Phase::kSweeping) {
     Begin(cause);
   } else {
+    stress_.Reach(StressPhase::kMarking);
     const bool all_marked = budget == CollectionCycle::kEverything
                                 ? cycle_.MarkTogether(ending_)
                                 : cycle_.Mark(budget);
@@ -273,6 +297,15 @@ Collector::PauseTimes Collector::Pause(
   return times;
 }
 
+size_t Collector::MostInFirstPause() const {
+  if (options_.mode == CollectionMode::kStopTheWorld) {
+    return CollectionCycle::kEverything;
+  }
+  // Or small heaps would never be marked while mutators run.
+  if (stress_.Schedules() && stress_.Toss()) return 0;
+  return kMostInPause;
+}
+
 void Collector::Begin(CycleCause cause) {
   current_ = {};
   current_.cause = cause;
@@ -280,9 +313,8 @@ void Collector::Begin(CycleCause cause) {
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
   current_.sweep_time = absl::Now() - start;
-  const size_t most = options_.mode == CollectionMode::kStopTheWorld
-                          ? CollectionCycle::kEverything
-                          : kMostInPause;
+  stress_.Reach(StressPhase::kMarkStart);
+  const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
       absl::MutexLock lock(mutex_);
@@ -292,9 +324,11 @@ void Collector::Begin(CycleCause cause) {
     cycle_.StartMark(mutators);
     if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
     NoteMarked(mutators);
-    const bool clears = cycle_.AnyToClear();
-    if (clears && options_.mode != CollectionMode::kStopTheWorld) return;
-    if (clears) cycle_.Clear();
+    CheckMarked(mutators, /*in_one_pause=*/true);
+    if (cycle_.AnyToClear() && options_.mode != CollectionMode::kStopTheWorld) {
+      return;
+    }
+    ClearReferences();
     cycle_.EndClearing();
     cycle_.StartSweep();
   });
@@ -303,8 +337,11 @@ void Collector::Begin(CycleCause cause) {
 }
 
 void Collector::TryFinish() {
+  stress_.Reach(StressPhase::kMarkFinish);
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
-    if (cycle_.FinishMark(mutators, kMostInPause)) NoteMarked(mutators);
+    if (!cycle_.FinishMark(mutators, kMostInPause)) return;
+    NoteMarked(mutators);
+    CheckMarked(mutators, /*in_one_pause=*/false);
   });
   ++current_.finish_attempts;
   current_.final_pause = std::max(current_.final_pause, times.wall);
@@ -323,8 +360,29 @@ void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
   SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
 }
 
-void Collector::Clear() {
+void Collector::CheckMarked(CollectionCycle::Mutators mutators,
+                            bool in_one_pause) {
+  const StressOptions& stress = stress_.options();
+  if (stress.verify != VerifyLevel::kNothing) {
+    const bool exact = stress.verify == VerifyLevel::kExact;
+    cycle_.Verify(mutators, {.in_one_pause = in_one_pause,
+                             .exact = exact && in_one_pause});
+  }
+  if (stress.missing_roots != MissingRoots::kIgnore) {
+    FindMissingRoots(objects_, mutators, stress.missing_roots);
+  }
+}
+
+void Collector::ClearReferences() {
   if (cycle_.AnyToClear()) cycle_.Clear();
+  if (stress_.options().verify != VerifyLevel::kNothing) {
+    cycle_.VerifyCleared();
+  }
+}
+
+void Collector::Clear() {
+  stress_.Reach(StressPhase::kClearing);
+  ClearReferences();
   cycle_.EndClearing();
   // A mutator may be in a weak read that began before.
   safepoints_.Handshake([](MutatorBase&) {});
@@ -332,6 +390,7 @@ void Collector::Clear() {
 }
 
 void Collector::End() {
+  stress_.Reach(StressPhase::kSweeping);
   {
     absl::MutexLock lock(mutex_);
     current_.cycle = ++cleared_;
