@@ -14,6 +14,7 @@ LiveGraph::LiveGraph(Mutator& mutator, HandleScope& scope, size_t objects)
   }
   for (Member<Node>& place : *table_) {
     for (Member<Node>& edge : place->edges) edge = AnyNode();
+    mutator_.Safepoint();
   }
 }
 

@@ -102,17 +102,20 @@ struct Seen {
 RunResult Run(int64_t nodes, int64_t persistents, int cycles) {
   Seen seen;
   const auto heap =
-      Heap::Create({.on_cycle_end = [&seen](const CycleStats& cycle) {
-        seen.Add(cycle);
-      }}).value();
+      Heap::Create({.min_budget_bytes = size_t{256} << 20,
+                    .on_cycle_end =
+                        [&seen](const CycleStats& cycle) { seen.Add(cycle); }})
+          .value();
   {
     MutatorScope mutator(*heap);
+    Mutator& attached = mutator;
     HandleScope scope(mutator);
     LiveGraph graph(mutator, scope, static_cast<size_t>(nodes));
     std::vector<Persistent<LiveGraph::Node>> roots;
     roots.reserve(static_cast<size_t>(persistents));
     for (int64_t i = 0; i < persistents; ++i) {
-      roots.emplace_back(static_cast<Mutator&>(mutator), graph.AnyNode());
+      roots.emplace_back(attached, graph.AnyNode());
+      attached.Safepoint();
     }
     std::atomic<bool> done = false;
     std::thread collector([&] {
