@@ -5,8 +5,9 @@
 //
 // A thread asks for one collection after the other, with a short rest between
 // them, while a mutator works on a graph of 48-byte objects (live_graph.h):
-// it allocates, and changes references. A run goes on until there were so many
-// collections.
+// it allocates, changes references, and polls. A run goes on until there were
+// so many collections. The heaps' budgets are so large that other collections
+// are rare, and that no mutator has to wait for the end of one.
 //
 //   graph        `large`, with all nodes, beside `small`, with one in a hundred
 //   persistents  `many`, with the small graph and a Persistent for each of
@@ -125,7 +126,10 @@ RunResult Run(int64_t nodes, int64_t persistents, int cycles) {
       }
       done.store(true, std::memory_order_relaxed);
     });
-    while (!done.load(std::memory_order_relaxed)) graph.Operate();
+    while (!done.load(std::memory_order_relaxed)) {
+      graph.Operate();
+      attached.Safepoint();
+    }
     {
       const ParkedScope parked(mutator);
       collector.join();
