@@ -14,14 +14,14 @@
 // Memory order: what a thread did is visible once it has released and the other
 // has acquired, and not before, which is weaker than any processor.
 
-#ifndef MUTATORS
+#ifdef THREE_MUTATORS
+#define MUTATORS 3
+#define OPERATIONS 1  // of each mutator
+#define ROUNDS 2      // stops or handshakes
+#else
 #define MUTATORS 2
-#endif
-#ifndef OPERATIONS
-#define OPERATIONS 3  // of each mutator
-#endif
-#ifndef ROUNDS
-#define ROUNDS 2  // stops or handshakes
+#define OPERATIONS 3
+#define ROUNDS 3
 #endif
 
 #define PARKED 1

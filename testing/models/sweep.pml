@@ -12,15 +12,9 @@
 // between operations, as safepoint.pml shows. What a mutex guards is one step.
 // Which objects live is a fact here, how the marker finds out is marking.pml's.
 
-#ifndef CYCLES
 #define CYCLES 3
-#endif
-#ifndef OPERATIONS_0
-#define OPERATIONS_0 4  // of mutator 0
-#endif
-#ifndef OPERATIONS_1
-#define OPERATIONS_1 2
-#endif
+#define OPERATIONS_0 3  // of mutator 0
+#define OPERATIONS_1 1
 
 #define BLOCKS 2
 #define CELLS 2  // of a block

@@ -15,12 +15,8 @@
 // Memory order: the collector clears by a read-modify-write, so all that a
 // reader may do wrong is to load too early, which is a mutant.
 
-#ifndef CYCLES
 #define CYCLES 2
-#endif
-#ifndef OPERATIONS
-#define OPERATIONS 3  // of each mutator
-#endif
+#define OPERATIONS 4  // of each mutator
 
 #define CELLS 2
 #define NOTHING 255  // an address of no object
