@@ -8,6 +8,7 @@
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
+#include "bibop/marker/verifier.h"
 
 namespace bibop {
 namespace {
@@ -17,7 +18,7 @@ constexpr size_t kSlotsAtOnce = 4096;
 
 }  // namespace
 
-CollectionCycle::~CollectionCycle() {
+void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
     roots_.EndMark();
     objects_.FinishMark();
@@ -25,7 +26,7 @@ CollectionCycle::~CollectionCycle() {
   }
   if (phase_ == Phase::kClearing) {
     objects_.EndClearing();
-    objects_.StartSweep();
+    StartSweep();
   }
 }
 
@@ -113,6 +114,16 @@ void CollectionCycle::Clear() {
   CheckIn(Phase::kClearing);
   roots_.ClearDead(
       [this](const void* object) { return marker_->IsMarked(object); });
+}
+
+void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) const {
+  CheckIn(Phase::kClearing);
+  bibop::VerifyMark(objects_, mutators, roots_, mark);
+}
+
+void CollectionCycle::VerifyCleared() const {
+  CheckIn(Phase::kClearing);
+  bibop::VerifyCleared(objects_, roots_);
 }
 
 void CollectionCycle::EndClearing() {

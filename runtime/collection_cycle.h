@@ -33,6 +33,7 @@
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/marker/marker_pool.h"
+#include "bibop/marker/verifier.h"
 
 namespace bibop {
 
@@ -50,8 +51,7 @@ class CollectionCycle {
       : objects_(objects), roots_(roots), pool_(objects, helpers) {}
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
-  // Gives a cycle that is under way up.
-  ~CollectionCycle();
+  ~CollectionCycle() { GiveUp(); }
 
   Phase phase() const { return phase_; }
 
@@ -90,16 +90,28 @@ class CollectionCycle {
   // REQUIRES: `mutators`, which are all there are, are stopped.
   bool FinishMark(Mutators mutators, size_t budget);
 
+  // Aborts if the mark is wrong; see verifier.h.
+  //
+  // REQUIRES: FinishMark has just returned true; `mutators` are still stopped.
+  void Verify(Mutators mutators, VerifiedMark mark) const;
+
   // In kClearing: whether Clear has anything to do.
   bool AnyToClear() const { return roots_.AnyToClear(roots_progress_); }
   // In kClearing: makes weak references to dead objects refer to nothing.
   void Clear();
+  // In kClearing: aborts if such a reference is left.
+  void VerifyCleared() const;
   // In kClearing: says that this is done, if there was anything. Before
   // StartSweep every mutator has to come to a safepoint.
   void EndClearing();
 
   // kClearing to kSweeping: from now on every block waits to be swept.
   void StartSweep();
+
+  // Ends a cycle that is under way: what it did not mark yet is taken for dead.
+  //
+  // REQUIRES: no mutator is attached; every object will be destroyed.
+  void GiveUp();
 
   // What the cycle found alive: marked, and allocated while it marked.
   //

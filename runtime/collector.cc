@@ -4,13 +4,16 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
+#include "absl/log/absl_log.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,8 +29,11 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/missing_roots.h"
 #include "bibop/runtime/mutator.h"
 #include "bibop/runtime/safepoints.h"
+#include "bibop/runtime/stress.h"
+#include "bibop/runtime/stress_options.h"
 
 namespace bibop {
 namespace {
@@ -85,6 +91,7 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
                      RootSlotPool& roots, Safepoints& safepoints,
                      MemoryKeeper& keeper)
     : options_(options),
+      stress_(options.stress),
       objects_(objects),
       safepoints_(safepoints),
       keeper_(keeper),
@@ -92,13 +99,14 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
   SetBudget(0, 1);
 }
 
-Collector::~Collector() {
+void Collector::Stop() {
   ending_.store(true, std::memory_order_relaxed);
   {
     // Who waits for the mutex looks again.
     absl::MutexLock lock(mutex_);
   }
   if (thread_.joinable()) thread_.join();
+  cycle_.GiveUp();
 }
 
 void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
@@ -112,7 +120,9 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
   const int64_t due_at = AllocatedBytes() + budget;
   due_at_bytes_.store(due_at, std::memory_order_relaxed);
   wait_at_bytes_.store(due_at + budget, std::memory_order_relaxed);
-  is_small_.store(live_bytes <= kSmallBytes, std::memory_order_relaxed);
+  is_small_.store(live_bytes <= kSmallBytes &&
+                      !(stress_.Schedules() && stress_.Toss()),
+                  std::memory_order_relaxed);
 }
 
 // ---- who drives ----
@@ -136,6 +146,7 @@ void Collector::CheckDoesNotDrive() const {
 }
 
 void Collector::Collect(CycleCause cause, Mutator* self) {
+  if (self != nullptr) self->NoteStack();
   int64_t wanted = 0;
   {
     absl::MutexLock lock(mutex_);
@@ -154,12 +165,27 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
       if (ended_ >= wanted) return;
       TryDrive();
     }
+    const absl::Cleanup stop = [this] { StopDriving(); };
     DriveToEnd(cause);
-    StopDriving();
   }
 }
 
+void Collector::CollectForStress(Mutator& self) {
+  Collect(CycleCause::kStress, &self);
+  if (options_.mode == CollectionMode::kStopTheWorld || !stress_.Toss()) return;
+  {
+    absl::MutexLock lock(mutex_);
+    if (!TryDrive()) return;
+  }
+  // Little of it: it begins, or goes a bit on.
+  Step(CycleCause::kStress, 1);
+  absl::MutexLock lock(mutex_);
+  driver_ = {};
+  if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
+}
+
 void Collector::CollectDue(Mutator& self) {
+  self.NoteStack();
   const bool incremental = options_.mode == CollectionMode::kIncremental;
   const bool behind =
       AllocatedBytes() >= wait_at_bytes_.load(std::memory_order_relaxed);
@@ -181,12 +207,12 @@ void Collector::CollectDue(Mutator& self) {
   }
   if (awaited != 0) WaitUntilCleared(awaited, self);
   if (!drives) return;
+  const absl::Cleanup stop = [this] { StopDriving(); };
   if (incremental && !behind) {
     Step(CycleCause::kBudgetSpent, kStep);
   } else {
     DriveToEnd(CycleCause::kBudgetSpent);
   }
-  StopDriving();
 }
 
 void Collector::WaitUntilCleared(int64_t cycle, Mutator& self) {
@@ -210,9 +236,17 @@ void Collector::Run() {
       if (ending_.load(std::memory_order_relaxed)) return;
       TryDrive();
     }
-    // Another thread may have collected meanwhile.
-    if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
-      DriveToEnd(CycleCause::kBudgetSpent);
+    // Another thread may have collected meanwhile; or begun to, under stress.
+    if (cycle_.phase() != CollectionCycle::Phase::kSweeping ||
+        AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
+      try {
+        DriveToEnd(CycleCause::kBudgetSpent);
+      } catch (const std::exception& error) {
+        ABSL_LOG(ERROR)
+            << "HeapOptions::on_cycle_end threw an exception, which "
+               "is dropped: "
+            << error.what();
+      }
     }
     absl::MutexLock lock(mutex_);
     requested_ = false;
@@ -232,6 +266,7 @@ bool Collector::Step(CycleCause cause, size_t budget) {
   if (cycle_.phase() == CollectionCycle::Phase::kSweeping) {
     Begin(cause);
   } else {
+    stress_.Reach(StressPhase::kMarking);
     const bool all_marked = budget == CollectionCycle::kEverything
                                 ? cycle_.MarkTogether(ending_)
                                 : cycle_.Mark(budget);
@@ -262,6 +297,15 @@ Collector::PauseTimes Collector::Pause(
   return times;
 }
 
+size_t Collector::MostInFirstPause() const {
+  if (options_.mode == CollectionMode::kStopTheWorld) {
+    return CollectionCycle::kEverything;
+  }
+  // Or small heaps would never be marked while mutators run.
+  if (stress_.Schedules() && stress_.Toss()) return 0;
+  return kMostInPause;
+}
+
 void Collector::Begin(CycleCause cause) {
   current_ = {};
   current_.cause = cause;
@@ -269,9 +313,8 @@ void Collector::Begin(CycleCause cause) {
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
   current_.sweep_time = absl::Now() - start;
-  const size_t most = options_.mode == CollectionMode::kStopTheWorld
-                          ? CollectionCycle::kEverything
-                          : kMostInPause;
+  stress_.Reach(StressPhase::kMarkStart);
+  const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
       absl::MutexLock lock(mutex_);
@@ -281,9 +324,11 @@ void Collector::Begin(CycleCause cause) {
     cycle_.StartMark(mutators);
     if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
     NoteMarked(mutators);
-    const bool clears = cycle_.AnyToClear();
-    if (clears && options_.mode != CollectionMode::kStopTheWorld) return;
-    if (clears) cycle_.Clear();
+    CheckMarked(mutators, /*in_one_pause=*/true);
+    if (cycle_.AnyToClear() && options_.mode != CollectionMode::kStopTheWorld) {
+      return;
+    }
+    ClearReferences();
     cycle_.EndClearing();
     cycle_.StartSweep();
   });
@@ -292,8 +337,11 @@ void Collector::Begin(CycleCause cause) {
 }
 
 void Collector::TryFinish() {
+  stress_.Reach(StressPhase::kMarkFinish);
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
-    if (cycle_.FinishMark(mutators, kMostInPause)) NoteMarked(mutators);
+    if (!cycle_.FinishMark(mutators, kMostInPause)) return;
+    NoteMarked(mutators);
+    CheckMarked(mutators, /*in_one_pause=*/false);
   });
   ++current_.finish_attempts;
   current_.final_pause = std::max(current_.final_pause, times.wall);
@@ -312,8 +360,29 @@ void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
   SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
 }
 
-void Collector::Clear() {
+void Collector::CheckMarked(CollectionCycle::Mutators mutators,
+                            bool in_one_pause) {
+  const StressOptions& stress = stress_.options();
+  if (stress.verify != VerifyLevel::kNothing) {
+    const bool exact = stress.verify == VerifyLevel::kExact;
+    cycle_.Verify(mutators, {.in_one_pause = in_one_pause,
+                             .exact = exact && in_one_pause});
+  }
+  if (stress.missing_roots != MissingRoots::kIgnore) {
+    FindMissingRoots(objects_, mutators, stress.missing_roots);
+  }
+}
+
+void Collector::ClearReferences() {
   if (cycle_.AnyToClear()) cycle_.Clear();
+  if (stress_.options().verify != VerifyLevel::kNothing) {
+    cycle_.VerifyCleared();
+  }
+}
+
+void Collector::Clear() {
+  stress_.Reach(StressPhase::kClearing);
+  ClearReferences();
   cycle_.EndClearing();
   // A mutator may be in a weak read that began before.
   safepoints_.Handshake([](MutatorBase&) {});
@@ -321,6 +390,7 @@ void Collector::Clear() {
 }
 
 void Collector::End() {
+  stress_.Reach(StressPhase::kSweeping);
   {
     absl::MutexLock lock(mutex_);
     current_.cycle = ++cleared_;
@@ -335,9 +405,11 @@ void Collector::End() {
     stats_.max_pause = std::max(
         {stats_.max_pause, current_.initial_pause, current_.final_pause});
   }
+  const absl::Cleanup end = [this] {
+    absl::MutexLock lock(mutex_);
+    ++ended_;
+  };
   if (options_.on_cycle_end) options_.on_cycle_end(current_);
-  absl::MutexLock lock(mutex_);
-  ++ended_;
 }
 
 HeapStats Collector::stats() const {

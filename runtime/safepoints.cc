@@ -168,11 +168,8 @@ void Safepoints::UnparkSlow(MutatorBase& mutator) {
 std::vector<MutatorBase*> Safepoints::StopTheWorld() {
   absl::MutexLock lock(mutex_);
   stopping_.store(true, std::memory_order_relaxed);
-  std::vector<MutatorBase*> mutators;
-  mutators.reserve(attached_.size());
   int pending = 0;
   for (Attached& attached : attached_) {
-    mutators.push_back(attached.mutator);
     const uint32_t before = attached.state->Set(MutatorState::kRequested);
     attached.owes = (before & MutatorState::kParked) == 0 &&
                     attached.thread != std::this_thread::get_id();
@@ -180,6 +177,12 @@ std::vector<MutatorBase*> Safepoints::StopTheWorld() {
   }
   pending_.store(pending, std::memory_order_relaxed);
   WaitForAnswers();
+  // Not before: some have left instead of stopping.
+  std::vector<MutatorBase*> mutators;
+  mutators.reserve(attached_.size());
+  for (const Attached& attached : attached_) {
+    mutators.push_back(attached.mutator);
+  }
   return mutators;
 }
 
