@@ -36,7 +36,7 @@ def model_test(name, src, mutants, configurations = {"": []}):
         "env_inherit": ["BIBOP_REQUIRE_SPIN"],
         "size": "medium",
         # What runs is no program of this repository's compilers.
-        "tags": ["nosanitizer"],
+        "tags": ["model", "nosanitizer"],
     }
     for configuration, macros in configurations.items():
         native.sh_test(

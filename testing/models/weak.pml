@@ -315,12 +315,12 @@ proctype Collector() {
     birth_mark = 0;
 #endif
     phase = IDLE;
-    birth_mark = 0;
     collecting = false;
 #ifndef MUTANT_SKIP_HANDSHAKE
     !in_operation[0];
     !in_operation[1];
 #endif
+    birth_mark = 0;
     may_sweep = true
   :: else -> break
   od
