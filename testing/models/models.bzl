@@ -34,7 +34,6 @@ def model_test(name, src, mutants, configurations = {"": []}):
     common = {
         "srcs": ["model.sh"],
         "env_inherit": ["BIBOP_REQUIRE_SPIN"],
-        "size": "medium",
         # What runs is no program of this repository's compilers.
         "tags": ["model", "nosanitizer"],
     }
@@ -45,6 +44,7 @@ def model_test(name, src, mutants, configurations = {"": []}):
                    ["-D" + macro for macro in macros] +
                    ["MUTANT_" + mutant for mutant in of],
             data = [src, document],
+            size = "medium",
             **common
         )
     for mutant, configuration in of.items():
@@ -53,5 +53,6 @@ def model_test(name, src, mutants, configurations = {"": []}):
             args = ["fails", "$(location %s)" % src, "MUTANT_" + mutant] +
                    ["-D" + macro for macro in configurations[configuration]],
             data = [src],
+            size = "small",
             **common
         )

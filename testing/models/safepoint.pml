@@ -81,39 +81,29 @@ inline CollectorAcquires(i) {
   fi
 }
 
+#if MUTATORS > 2
+#define ForEachMutator(F) F(0); F(1); F(2)
+#else
+#define ForEachMutator(F) F(0); F(1)
+#endif
+
 // ---- the mutex ----
 
 // Wakes those up whose condition is true.
+#define WAITS(k) (asleep[k] && (attaching[k] -> stopping : word[k] & REQUESTED))
 inline Wake() {
-  k = 0;
-  do
-  :: k < MUTATORS ->
-    if
-    :: asleep[k] && attaching[k] && !stopping -> asleep[k] = false
-    :: asleep[k] && !attaching[k] && !(word[k] & REQUESTED) ->
-      asleep[k] = false
-    :: else
-    fi;
-    k++
-  :: else -> break
-  od;
-  if
-  :: asleep[COLLECTOR] && pending == 0 -> asleep[COLLECTOR] = false
-  :: else
-  fi;
-  k = 0
+  asleep[0] = WAITS(0);
+  asleep[1] = WAITS(1);
+#if MUTATORS > 2
+  asleep[2] = WAITS(2);
+#endif
+  asleep[COLLECTOR] = asleep[COLLECTOR] && pending != 0
 }
 inline Lock(i) {
   atomic {
     mutex == NOBODY -> mutex = i;
     if
-    :: i == COLLECTOR ->
-      k = 0;
-      do
-      :: k < MUTATORS -> CollectorAcquires(k); k++
-      :: else -> break
-      od;
-      k = 0
+    :: i == COLLECTOR -> ForEachMutator(CollectorAcquires)
     :: else -> MutatorAcquires(i)
     fi
   }
@@ -121,13 +111,7 @@ inline Lock(i) {
 inline Unlock(i) {
   atomic {
     if
-    :: i == COLLECTOR ->
-      k = 0;
-      do
-      :: k < MUTATORS -> CollectorReleases(k); k++
-      :: else -> break
-      od;
-      k = 0
+    :: i == COLLECTOR -> ForEachMutator(CollectorReleases)
     :: else -> MutatorReleases(i)
     fi;
     mutex = NOBODY;
@@ -257,7 +241,6 @@ inline Touch(i) {
 }
 
 proctype Mutator(byte i) {
-  byte k;
   byte left = OPERATIONS;
   Lock(i);
   attaching[i] = true;
@@ -387,7 +370,6 @@ inline Handshake() {
 
 proctype Collector() {
   byte j;
-  byte k;
   byte left = ROUNDS;
   bool listed[MUTATORS];
   do
