@@ -34,8 +34,9 @@
 
 namespace bibop {
 
-// Fills freed cells, where they are overwritten. Repeated, it is a non-canonical address
-// on x86-64: following a pointer that was read from a freed cell faults.
+// Fills freed cells, where they are overwritten. Repeated, it is a
+// non-canonical address on x86-64: following a pointer that was read from a
+// freed cell faults.
 inline constexpr uint8_t kZapByte = 0xD5;
 
 // The alignment of what can be marked.

@@ -31,8 +31,9 @@ constexpr size_t kMostFrames = 256;
 // Not where another thread may write at the same time as this reads: what the
 // frames of a parked thread hold.
 ABSL_ATTRIBUTE_NOINLINE ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS
-    ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY ABSL_ATTRIBUTE_NO_SANITIZE_THREAD uintptr_t
-    ReadStackWord(uintptr_t at) {
+    ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY ABSL_ATTRIBUTE_NO_SANITIZE_THREAD
+        uintptr_t
+        ReadStackWord(uintptr_t at) {
   using AnyWord [[gnu::may_alias]] = uintptr_t;
   return *reinterpret_cast<const volatile AnyWord*>(at);
 }
@@ -71,11 +72,9 @@ StackSnapshot::Take() {
   _Unwind_Backtrace(
       [](_Unwind_Context* context, void* data) {
         auto& frames = *static_cast<std::vector<Frame>*>(data);
-        frames.push_back(
-            {reinterpret_cast<const void*>(_Unwind_GetIP(context)),
-             _Unwind_GetCFA(context)});
-        return frames.size() < kMostFrames ? _URC_NO_REASON
-                                           : _URC_END_OF_STACK;
+        frames.push_back({reinterpret_cast<const void*>(_Unwind_GetIP(context)),
+                          _Unwind_GetCFA(context)});
+        return frames.size() < kMostFrames ? _URC_NO_REASON : _URC_END_OF_STACK;
       },
       &frames_);
 }

@@ -67,7 +67,8 @@ TEST(StackSnapshotTest, AnotherThreadsWordsAreSeen) {
     volatile uintptr_t value = Hidden(11);
     snapshot.Take();
     std::thread reader([&snapshot] {
-      EXPECT_THAT(FunctionsWith(snapshot, 11), ::testing::Not(::testing::IsEmpty()));
+      EXPECT_THAT(FunctionsWith(snapshot, 11),
+                  ::testing::Not(::testing::IsEmpty()));
     });
     reader.join();
     EXPECT_NE(value, uintptr_t{11});

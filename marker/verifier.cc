@@ -39,8 +39,7 @@ class Verifier final : public RootVisitor {
       return;
     }
     for (size_t i = 0; i < found.size / sizeof(uintptr_t); ++i) {
-      const uintptr_t word =
-          ReadAnyWord(found.start + i * sizeof(uintptr_t));
+      const uintptr_t word = ReadAnyWord(found.start + i * sizeof(uintptr_t));
       const std::optional<ObjectRef> referent = heap_.FindObject(word);
       if (!referent.has_value()) continue;
       // The cell held another object before, and what is left of that may
@@ -139,7 +138,9 @@ class Verifier final : public RootVisitor {
     if (object.type->trace == nullptr) return;
     object.type->trace(object.start, visitor_);
     do {
-      while (!visitor_.empty()) Reach(visitor_.Take(), ObjectAt(object));
+      while (!visitor_.stack().empty()) {
+        Reach(visitor_.stack().Take(1).front(), ObjectAt(object));
+      }
     } while (visitor_.TakeElements() != 0);
   }
 

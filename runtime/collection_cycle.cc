@@ -82,7 +82,8 @@ bool CollectionCycle::Mark(size_t budget) {
     if (!marker_->Drain(budget)) return false;
     if (all_shown) return true;
     if (budget < kEverything) {
-      budget -= budget > kSlotsAtOnce ? kSlotsAtOnce : budget;
+      if (budget <= kSlotsAtOnce) return false;
+      budget -= kSlotsAtOnce;
     }
   }
 }

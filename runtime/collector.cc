@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -19,7 +20,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bibop/base/run_delay.h"
 #include "bibop/handles/mutator_base.h"
@@ -37,6 +37,8 @@
 
 namespace bibop {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // What is marked in a pause, at most: a tenth of a millisecond.
 constexpr size_t kMostInPause = 2048;
@@ -120,9 +122,9 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
   const int64_t due_at = AllocatedBytes() + budget;
   due_at_bytes_.store(due_at, std::memory_order_relaxed);
   wait_at_bytes_.store(due_at + budget, std::memory_order_relaxed);
-  is_small_.store(live_bytes <= kSmallBytes &&
-                      !(stress_.Schedules() && stress_.Toss()),
-                  std::memory_order_relaxed);
+  is_small_.store(
+      live_bytes <= kSmallBytes && !(stress_.Schedules() && stress_.Toss()),
+      std::memory_order_relaxed);
 }
 
 // ---- who drives ----
@@ -285,12 +287,13 @@ bool Collector::Step(CycleCause cause, size_t budget) {
 Collector::PauseTimes Collector::Pause(
     absl::FunctionRef<void(CollectionCycle::Mutators)> work) {
   const absl::Duration waited = ThreadRunDelay();
-  const absl::Time start = absl::Now();
+  const Clock::time_point start = Clock::now();
   const std::vector<MutatorBase*> mutators = safepoints_.StopTheWorld();
-  const absl::Duration to_safepoint = absl::Now() - start;
+  const absl::Duration to_safepoint = absl::FromChrono(Clock::now() - start);
   work(mutators);
   safepoints_.ResumeTheWorld();
-  const PauseTimes times = {absl::Now() - start, ThreadRunDelay() - waited};
+  const PauseTimes times = {absl::FromChrono(Clock::now() - start),
+                            ThreadRunDelay() - waited};
   current_.time_to_safepoint =
       std::max(current_.time_to_safepoint, to_safepoint);
   current_.pause += times.wall;
@@ -309,10 +312,10 @@ size_t Collector::MostInFirstPause() const {
 void Collector::Begin(CycleCause cause) {
   current_ = {};
   current_.cause = cause;
-  const absl::Time start = absl::Now();
+  const Clock::time_point start = Clock::now();
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
-  current_.sweep_time = absl::Now() - start;
+  current_.sweep_time = absl::FromChrono(Clock::now() - start);
   stress_.Reach(StressPhase::kMarkStart);
   const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
@@ -320,7 +323,7 @@ void Collector::Begin(CycleCause cause) {
       absl::MutexLock lock(mutex_);
       ++begun_;
     }
-    mark_start_ = absl::Now();
+    mark_start_ = Clock::now();
     cycle_.StartMark(mutators);
     if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
     NoteMarked(mutators);
@@ -350,7 +353,7 @@ void Collector::TryFinish() {
 }
 
 void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
-  current_.mark_time = absl::Now() - mark_start_;
+  current_.mark_time = absl::FromChrono(Clock::now() - mark_start_);
   const MarkCounts live = cycle_.live();
   const AllocationCounts allocated = cycle_.allocated();
   current_.live_objects = live.objects;

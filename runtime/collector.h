@@ -23,6 +23,7 @@
 #define BIBOP_RUNTIME_COLLECTOR_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -80,8 +81,8 @@ class Collector {
     }
   }
 
-  // Under stress: what comes at an allocation, and at a safepoint. On the thread
-  // of `self`, at a safepoint.
+  // Under stress: what comes at an allocation, and at a safepoint. On the
+  // thread of `self`, at a safepoint.
   void CountAllocation(Mutator& self) {
     if (stress_.CountAllocation()) CollectForStress(self);
   }
@@ -165,7 +166,7 @@ class Collector {
   // Used by the thread that drives.
   CollectionCycle cycle_;
   CycleStats current_;
-  absl::Time mark_start_;
+  std::chrono::steady_clock::time_point mark_start_;
 
   // The sum of all positive adjustments of external bytes. Written by any
   // thread, read by running mutators; orders nothing: relaxed.

@@ -18,10 +18,11 @@ namespace {
 
 std::string Describe(const ObjectRef& object, const StackSnapshot& stack,
                      const StackSnapshot::Word& word) {
-  const std::string place =
-      word.at == nullptr ? std::string("in a register")
-                         : absl::StrCat("at 0x", absl::Hex(word.at), " on its "
-                                                                     "stack");
+  const std::string place = word.at == nullptr
+                                ? std::string("in a register")
+                                : absl::StrCat("at 0x", absl::Hex(word.at),
+                                               " on its "
+                                               "stack");
   return absl::StrCat(
       "a missing root? Thread ", stack.thread_id(), " refers to the ",
       object.type->name, " at 0x", absl::Hex(object.start), " ", place,

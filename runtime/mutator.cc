@@ -51,7 +51,8 @@ Mutator::Mutator(Heap& heap, LocalAllocator allocator)
       attached_(heap.safepoints_.Attach(*this, state_)) {
   handles().set_max_handles_per_scope(heap.options_.max_handles_per_scope);
   const StressOptions& stress = heap.options_.stress;
-  if (stress.every_nth_allocation != 0) this->allocator().LimitRegionsToOneCell();
+  if (stress.every_nth_allocation != 0)
+    this->allocator().LimitRegionsToOneCell();
   if (stress.every_safepoint || stress.phase != StressPhase::kNone) {
     state_.SetAlwaysSlow();
   }

@@ -67,6 +67,9 @@ class Shadow {
     return nodes_[id].state.load(std::memory_order_relaxed) == State::kAlive;
   }
 
+  // How many there are, dead ones included.
+  Id made() const { return next_.load(std::memory_order_relaxed) - 1; }
+
   // The model of a node's edge, and what guards it and the edge.
   absl::Mutex& LockOf(Id id) { return locks_[id % locks_.size()]; }
   Id& EdgeOf(Id id, size_t edge) { return nodes_[id].edges[edge]; }

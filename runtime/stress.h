@@ -37,9 +37,7 @@ class Stress {
   bool CountAllocation();
 
   // Counts a safepoint that a mutator passed.
-  void CountSafepoint() {
-    safepoints_.fetch_add(1, std::memory_order_relaxed);
-  }
+  void CountSafepoint() { safepoints_.fetch_add(1, std::memory_order_relaxed); }
 
   // Waits before that phase, if that was asked for, until mutators have passed
   // some safepoints, or for a millisecond.

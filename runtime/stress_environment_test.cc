@@ -70,7 +70,8 @@ TEST(StressEnvironmentTest, AListSetsAllAndLeavesTheRest) {
 }
 
 TEST(StressEnvironmentTest, WhatIsWrongIsNamed) {
-  EXPECT_THAT(Refused("every-safepoin"), HasSubstr("'every-safepoin' is unkno"));
+  EXPECT_THAT(Refused("every-safepoin"),
+              HasSubstr("'every-safepoin' is unkno"));
   EXPECT_THAT(Refused("verify,,clobber"), HasSubstr("'' is unknown"));
   EXPECT_THAT(Refused("verify,verify"), HasSubstr("verify is there twice"));
   EXPECT_THAT(Refused("every-safepoint=1"), HasSubstr("takes no value"));
