@@ -96,11 +96,17 @@ class CollectionCycle {
   void Verify(Mutators mutators, VerifiedMark mark) const;
 
   // In kClearing: whether Clear has anything to do.
-  bool AnyToClear() const { return roots_.AnyToClear(roots_progress_); }
+  bool AnyToClear() const {
+    return roots_.AnyToClear(roots_progress_) || marker_->AnyWeak();
+  }
   // In kClearing: makes weak references to dead objects refer to nothing.
   void Clear();
   // In kClearing: aborts if such a reference is left.
   void VerifyCleared() const;
+  // Notifies those who are told of deaths, if Clear has told them of some.
+  //
+  // REQUIRES: no mutator is stopped.
+  void NotifyObservers();
   // In kClearing: says that this is done, if there was anything. Before
   // StartSweep every mutator has to come to a safepoint.
   void EndClearing();
@@ -137,6 +143,7 @@ class CollectionCycle {
   // From StartMark on.
   std::optional<Marker> marker_;
   RootSlotPool::Progress roots_progress_;
+  Marker::Observers observers_;
   MarkCounts live_;
   // In all, when this mark began, and what was since the one before.
   AllocationCounts at_start_;

@@ -399,6 +399,7 @@ void Collector::End() {
     current_.cycle = ++cleared_;
   }
   keeper_.Wake();
+  cycle_.NotifyObservers();
   {
     absl::MutexLock lock(stats_mutex_);
     stats_.cycles = current_.cycle;
