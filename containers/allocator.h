@@ -49,8 +49,24 @@ namespace bibop {
 
 template <class T>
 class Allocator;
+template <class T>
+class WeakMember;
+template <class K, class V>
+class Ephemeron;
 
 namespace internal {
+
+// Whether a T follows objects without keeping them, which the words of an
+// element do not say.
+template <class T>
+inline constexpr bool kIsWeak = false;
+template <class T>
+inline constexpr bool kIsWeak<WeakMember<T>> = true;
+template <class K, class V>
+inline constexpr bool kIsWeak<Ephemeron<K, V>> = true;
+template <class A, class B>
+inline constexpr bool kIsWeak<std::pair<A, B>> =
+    kIsWeak<std::remove_const_t<A>> || kIsWeak<B>;
 
 // Whether a T can refer to nothing.
 template <class T>
@@ -176,9 +192,6 @@ class Allocator : private internal::ContainerBarrier {
   // max_size(). If the heap stays full HeapOptions::on_out_of_memory is called,
   // or the program aborts, as for HandleScope::New.
   [[nodiscard]] T* allocate(size_t count) {
-    static_assert(!IsScoped<T>,
-                  "a handle is for the stack: make it a Member, in a container "
-                  "of an object");
     static_assert(alignof(T) <= kMaxAlignment,
                   "an element is aligned to 4,096 bytes at most");
     if (count > max_size()) internal::ThrowBadArrayNewLength();
@@ -210,6 +223,13 @@ class Allocator : private internal::ContainerBarrier {
   // Construct and destroy an element.
   template <class U, class... Args>
   void construct(U* element, Args&&... args) {
+    static_assert(!IsScoped<U>,
+                  "a handle is for the stack: make it a Member, in a container "
+                  "of an object");
+    static_assert(!internal::kIsWeak<U>,
+                  "a container keeps what its elements refer to, so a weak "
+                  "reference in it is none: use a WeakMap, or make the element "
+                  "an object that has the weak reference");
     Changing();
     if constexpr (Use::kIsNode) {
       if (keeps_node()) {

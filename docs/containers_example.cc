@@ -24,6 +24,13 @@ int main() {
     root->entries[name] = entry;
     root->recent.push_back(entry);
   }
+  {
+    // Whatever is in it lives until the innermost scope closes.
+    bibop::HandleScope inner(mutator);
+    bibop::Vector<bibop::Member<Directory>> work = std::move(root->recent);
+    while (work.size() > 1) work.pop_back();
+    root->recent = std::move(work);
+  }
   heap->Collect();  // whatever the mode, while other threads go on
   for (const auto& [name, entry] : root->entries) std::cout << name << " ";
   std::cout << root->recent.back()->name << "\n";

@@ -92,10 +92,11 @@ void RootSlotPool::Push(absl::Span<RootSlot* const> free) {
 }
 
 bool RootSlotPool::TagReleased(RootSlot& slot) {
-  any_released_.store(true, std::memory_order_relaxed);
   const uintptr_t before =
       slot.fetch_or(kReleasedRootSlot, std::memory_order_relaxed);
-  return RootAddress(before) != nullptr;
+  if (RootAddress(before) == nullptr) return false;
+  any_released_.store(true, std::memory_order_release);
+  return true;
 }
 
 void RootSlotPool::ReleaseSlow(RootSlot& slot) {
@@ -159,9 +160,17 @@ void RootSlotPool::VisitStrong(RootVisitor& visitor) const {
   VisitStrong(visitor, progress, capacity());
 }
 
+void RootSlotPool::VisitWeak(
+    absl::FunctionRef<void(const void* object)> visit) const {
+  ForEachSlotInUse([visit](RootSlot&, uintptr_t word) {
+    if ((word & kWeakRootSlot) == 0 || RootAddress(word) == nullptr) return;
+    visit(RootAddress(word));
+  });
+}
+
 void RootSlotPool::ClearDead(
     absl::FunctionRef<bool(const void* object)> is_alive) {
-  any_released_.store(false, std::memory_order_relaxed);
+  any_released_.exchange(false, std::memory_order_acquire);
   std::vector<RootSlot*> released;
   ForEachSlotInUse([&](RootSlot& slot, uintptr_t word) {
     // Its owner does not know it any more.

@@ -196,6 +196,10 @@ class RootSlotPool {
   // Shows all.
   void VisitStrong(RootVisitor& visitor) const;
 
+  // Calls `visit` for what weak slots refer to. Other threads may use the pool
+  // meanwhile.
+  void VisitWeak(absl::FunctionRef<void(const void* object)> visit) const;
+
   // Whether there is anything for ClearDead: weak slots were seen, or slots
   // were tagged. Of the rest it is known that their objects live.
   //
@@ -261,9 +265,9 @@ class RootSlotPool {
   // Written while no mutator runs. Who releases a Persistent has it from a
   // mutator, perhaps by other threads, so it sees what that has seen: relaxed.
   std::atomic<bool> marking_ = false;
-  // Whether slots were tagged that ClearDead has not seen. Written by any
-  // thread, and cleared before ClearDead looks: relaxed, for what it misses it
-  // sees the next time.
+  // Whether slots were tagged that ClearDead has not seen. Set after the tag
+  // (release), cleared before ClearDead looks for tags (acquire): what it
+  // misses is left for the next time.
   std::atomic<bool> any_released_ = false;
   // The first of a list. Written under the mutex (release), read by the
   // collector (acquire).

@@ -450,5 +450,27 @@ TEST_P(RootSlotModelTest, TheRootsAreThoseOfAModel) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RootSlotModelTest, ::testing::Range(0, 8));
 
+// LeakSanitizer would tell of a pool that waits for a release that was.
+TEST(RootSlotPoolTest, APoolWithReleasedSlotsThatAMarkHasNotSeenIsDeleted) {
+  for (const bool abandoned_first : {false, true}) {
+    RootSlotPool::Owner pool = RootSlotPool::Create();
+    RootSlot* slot = nullptr;
+    {
+      Cache local(*pool);
+      slot = &local.Take(Word(1));
+    }
+    pool->BeginMark();
+    if (!abandoned_first) {
+      OnAnotherThread([slot] { RootSlotPool::Release(*slot); });
+      EXPECT_EQ(slot->load(), Word(1) | kReleasedRootSlot);
+    }
+    pool.reset();
+    if (abandoned_first) {
+      EXPECT_EQ(slot->load(), 0u);
+      OnAnotherThread([slot] { RootSlotPool::Release(*slot); });
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bibop

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "absl/base/config.h"
+
 namespace bibop {
 namespace {
 
@@ -90,7 +92,11 @@ void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark) {
   });
   SetMarks(block.marks + run.first, run.last - run.first, mark);
   if (mark != 0) block.NoteMarked(mark);
+  // ThreadSanitizer knows no fences. It sees no race without it, for all these
+  // words are atomic.
+#ifndef ABSL_HAVE_THREAD_SANITIZER
   std::atomic_thread_fence(std::memory_order_release);
+#endif
 }
 
 void ClearAllocBits(BlockDescriptor& block, CellRun run) {

@@ -1,12 +1,16 @@
 #include "bibop/marker/marker.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/base/prefetch.h"
 #include "absl/log/absl_check.h"
 #include "bibop/base/build_config.h"
@@ -15,9 +19,45 @@
 #include "bibop/heap/cage.h"
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/heap/type_info.h"
+#include "bibop/marker/death_watch.h"
+#include "bibop/marker/mark_stack.h"
+#include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
-inline Marker::Candidate Marker::Prefetch(const void* object) const {
+
+using internal::EphemeronCell;
+
+namespace {
+
+// Prefetches the first cache line's worth of an object, which is often on two
+// lines. `type` is null where it is not known. Always inline: gcc 12 takes a
+// function that only prefetches for one that does nothing.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void PrefetchObject(const void* cell,
+                                                        const TypeInfo* type) {
+  absl::PrefetchToLocalCache(cell);
+  if (type == nullptr) [[unlikely]]
+    return;
+  const size_t last_word = std::min(type->cell_size, size_t{64}) - 8;
+  absl::PrefetchToLocalCache(static_cast<const std::byte*>(cell) + last_word);
+}
+
+}  // namespace
+
+// Enough for memory to be busy, few enough to stay in the first-level cache.
+struct Marker::Batch {
+  static constexpr size_t kMost = 128;
+
+  size_t size = 0;
+  std::array<uint8_t*, kMost> marks;
+  std::array<const void*, kMost> cells;
+  // Null in mixed blocks.
+  std::array<const TypeInfo*, kMost> types;
+};
+
+inline Marker::Place Marker::Find(const void* object) const {
   if constexpr (kCheckedHandles) {
     CheckInThisHeap(object);
     ABSL_CHECK(
@@ -29,40 +69,84 @@ inline Marker::Candidate Marker::Prefetch(const void* object) const {
   BlockDescriptor* block = Cage::DescriptorOf(object);
   const size_t offset = block->OffsetInRun(Cage::OffsetInBlock(object));
   const size_t index = block->CellIndex(offset);
-  const void* cell =
-      static_cast<const std::byte*>(object) - offset + index * block->cell_size;
-  absl::PrefetchToLocalCache(block->marks + index);
-  absl::PrefetchToLocalCache(cell);
-  return {block->marks + index, cell};
+  return {block, index,
+          static_cast<const std::byte*>(object) - offset +
+              index * block->cell_size};
 }
 
-inline BlockDescriptor* Marker::Mark(Candidate candidate,
-                                     MarkCounts& counts) const {
-  if (std::atomic_ref(*candidate.mark).load(std::memory_order_relaxed) ==
-      epoch_)
-    return nullptr;
-  BlockDescriptor* block = Cage::DescriptorOf(candidate.cell);
-  block->Mark(*candidate.mark, epoch_);
-  ++counts.objects;
-  counts.bytes += static_cast<int64_t>(block->cell_size);
-  return block;
+// Takes pointers and finds their objects.
+inline void Marker::TakeTo(Batch& batch) {
+  const std::span<const void* const> taken =
+      visitor_.stack().Take(Batch::kMost);
+  batch.size = taken.size();
+  for (size_t i = 0; i < taken.size(); ++i) {
+    const Place place = Find(taken[i]);
+    uint8_t* const mark = place.block->marks + place.index;
+    absl::PrefetchToLocalCache(mark);
+    // Now, while its descriptor is at hand, and true of a marked object too.
+    place.block->NoteMarked(epoch_);
+    batch.marks[i] = mark;
+    batch.cells[i] = place.cell;
+    batch.types[i] = place.block->type;
+  }
 }
 
-inline void Marker::MarkAndTrace(Candidate candidate, MarkCounts& counts) {
-  const BlockDescriptor* block = Mark(candidate, counts);
-  if (block == nullptr) return;
-  const TypeInfo* type = block->TypeOfCell(candidate.mark - block->marks);
-  if (type->trace != nullptr) type->trace(candidate.cell, visitor_);
+// Marks the objects that are not marked, and leaves only those.
+inline void Marker::Mark(Batch& batch) {
+  const Epoch epoch = epoch_;
+  size_t unmarked = 0;
+  for (size_t i = 0; i < batch.size; ++i) {
+    const std::atomic_ref mark(*batch.marks[i]);
+    const bool is_new = mark.load(std::memory_order_relaxed) != epoch;
+    mark.store(epoch, std::memory_order_relaxed);
+    batch.marks[unmarked] = batch.marks[i];
+    batch.cells[unmarked] = batch.cells[i];
+    batch.types[unmarked] = batch.types[i];
+    unmarked += is_new ? 1 : 0;
+  }
+  batch.size = unmarked;
+  for (size_t i = 0; i < unmarked; ++i) {
+    PrefetchObject(batch.cells[i], batch.types[i]);
+  }
+}
+
+// Counts the objects and visits what they refer to.
+template <bool look_up>
+inline void Marker::Trace(const Batch& batch) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < batch.size; ++i) {
+    const TypeInfo* type = batch.types[i];
+    // A span, whose size the type does not tell, begins with its block.
+    if (type != nullptr && Cage::OffsetInBlock(batch.cells[i]) != 0)
+        [[likely]] {
+      bytes += type->cell_size;
+    } else {
+      const BlockDescriptor* block = Cage::DescriptorOf(batch.cells[i]);
+      type = block->TypeOfCell(batch.marks[i] - block->marks);
+      bytes += block->cell_size;
+    }
+    if (type->trace != nullptr) type->trace(batch.cells[i], visitor_);
+    if constexpr (look_up) {
+      pending_.Resolve(batch.cells[i], [this](const EphemeronCell& cell) {
+        visitor_.VisitPointer(cell.value().Load());
+      });
+    }
+  }
+  counts_.objects += static_cast<int64_t>(batch.size);
+  counts_.bytes += static_cast<int64_t>(bytes);
 }
 
 void Marker::VisitRootInConstruction(const void* object) {
   const ObjectHeap::TracingScope tracing(heap_);
-  const Candidate candidate = Prefetch(object);
-  const BlockDescriptor* block = Mark(candidate, counts_);
-  if (block == nullptr) return;
-  const auto* start = static_cast<const std::byte*>(candidate.cell);
+  const Place place = Find(object);
+  const size_t cell_size = place.block->cell_size;
+  if (place.block->MarkOf(place.index) == epoch_) return;
+  place.block->Mark(place.index, epoch_);
+  ++counts_.objects;
+  counts_.bytes += static_cast<int64_t>(cell_size);
+  const auto* start = static_cast<const std::byte*>(place.cell);
   // An object with Members is aligned; the cell's end may be part of no word.
-  const size_t words = block->cell_size / sizeof(uintptr_t);
+  const size_t words = cell_size / sizeof(uintptr_t);
   if (reinterpret_cast<uintptr_t>(start) % sizeof(uintptr_t) != 0) return;
   for (size_t i = 0; i < words; ++i) {
     const std::optional<ObjectRef> found =
@@ -83,46 +167,124 @@ bool Marker::TakeMore() {
   return !batch.empty();
 }
 
-bool Marker::Drain(size_t budget) {
-  // Long enough for memory to answer, short enough to stay in the cache.
-  constexpr size_t kQueueSize = 32;
-  // So many pointers are taken between two looks at what others want.
-  constexpr size_t kStep = 256;
+template <bool look_up>
+bool Marker::DrainPointers(size_t budget) {
+  // So many pointers are given to another marker.
+  constexpr size_t kMostShared = 4096;
   const ObjectHeap::TracingScope tracing(heap_);
-  std::array<Candidate, kQueueSize> queue = {};
-  size_t oldest = 0;
-  // In registers: as members they would go through memory at each object.
-  MarkCounts counts = counts_;
+  MarkStack& stack = visitor_.stack();
+  MarkQueue& queue = heap_.mark_queue();
+  Batch batch;
+  for (size_t looked_at = 0; looked_at < budget;) {
+    if (queue.IsWanted()) queue.Add(stack.TakeLower(kMostShared));
+    if (stack.empty()) {
+      if (!TakeMore()) return true;
+      // They may all be null.
+      looked_at += Batch::kMost;
+      continue;
+    }
+    TakeTo(batch);
+    looked_at += batch.size;
+    Mark(batch);
+    Trace<look_up>(batch);
+  }
+  return stack.empty() && !TakeMore();
+}
+
+bool Marker::Drain(size_t budget) {
+  if (!pending_.IsNobodyWaiting()) return DrainEphemerons(budget);
+  return DrainPointers<false>(budget);
+}
+
+bool Marker::DrainEphemerons(size_t budget) {
+  if (counts_.objects != looked_up_) look_again_ = {0, pending_.all().size()};
   bool done = false;
-  for (size_t taken = 0; taken < budget; taken += kStep) {
-    for (size_t i = 0; i < kStep && !visitor_.empty(); ++i) {
-      const Candidate next =
-          std::exchange(queue[oldest], Prefetch(visitor_.Take()));
-      oldest = (oldest + 1) % kQueueSize;
-      if (next.mark != nullptr) MarkAndTrace(next, counts);
+  while (!done) {
+    const int64_t before = counts_.objects;
+    if (!(pending_.IsNobodyWaiting() ? DrainPointers<false>(budget)
+                                     : DrainPointers<true>(budget))) {
+      break;
     }
-    if (heap_.mark_queue().IsWanted()) {
-      heap_.mark_queue().Add(visitor_.TakeHalf());
-    }
-    if (!visitor_.empty()) continue;
-    for (size_t i = 0; i < kQueueSize; ++i) {
-      const Candidate next =
-          std::exchange(queue[(oldest + i) % kQueueSize], {});
-      if (next.mark != nullptr) MarkAndTrace(next, counts);
-    }
-    done = visitor_.empty() && !TakeMore();
-    if (done) break;
+    budget -= std::min(budget, static_cast<size_t>(counts_.objects - before));
+    if (!LookAtEphemerons(budget)) break;
+    done = visitor_.stack().empty();
   }
-  for (const Candidate& next : queue) {
-    if (next.mark != nullptr) MarkAndTrace(next, counts);
-  }
-  counts_ = counts;
+  looked_up_ = counts_.objects;
   return done;
 }
 
-void Marker::Absorb(const Marker& other) {
+bool Marker::LookAtEphemerons(size_t& budget) {
+  auto& [next, end] = look_again_;
+  for (; next < end; ++next, --budget) {
+    if (budget == 0) return false;
+    const EphemeronCell& cell = *pending_.all()[next].cell;
+    const void* key = cell.key().Load();
+    if (EphemeronCell::IsObject(key) && IsMarked(key)) {
+      visitor_.VisitPointer(cell.value().Load());
+    }
+  }
+  std::vector<internal::EphemeronCells>& visited = visitor_.weak().ephemerons;
+  while (!visited.empty()) {
+    internal::EphemeronCells& cells = visited.back();
+    for (; cells.count > 0; ++cells.first, --cells.count, --budget) {
+      if (budget == 0) return false;
+      LookAt({cells.first, cells.in_use});
+    }
+    visited.pop_back();
+  }
+  return true;
+}
+
+void Marker::LookAt(internal::PendingEphemerons::Pending ephemeron) {
+  const void* key = ephemeron.cell->key().Load();
+  const void* value = ephemeron.cell->value().Load();
+  if (!EphemeronCell::IsObject(key)) {
+    if (value != nullptr) pending_.Add(nullptr, ephemeron);
+    return;
+  }
+  const Place place = Find(key);
+  if (place.block->MarkOf(place.index) == epoch_) {
+    visitor_.VisitPointer(value);
+  } else {
+    pending_.Add(place.cell, ephemeron);
+  }
+}
+
+bool Marker::AnyWeak() const {
+  const internal::WeakLists& weak = visitor_.weak();
+  return !weak.words.empty() || !weak.watches.empty() ||
+         !pending_.all().empty();
+}
+
+bool Marker::ClearIfDead(const internal::WeakWord& word, void* after) const {
+  void* object = word.Load();
+  return EphemeronCell::IsObject(object) && !IsMarked(object) &&
+         word.Replace(object, after);
+}
+
+void Marker::ClearWeak(Observers& observers) const {
+  for (const internal::WeakWord* word : visitor_.weak().words) {
+    ClearIfDead(*word, nullptr);
+  }
+  for (const internal::DeathWatch* watch : visitor_.weak().watches) {
+    if (ClearIfDead(watch->object(), nullptr) &&
+        watch->observer()->OnDeath(watch->id())) {
+      observers.push_back(watch->observer());
+    }
+  }
+  for (const auto& [cell, in_use] : pending_.all()) {
+    ClearIfDead(cell->value(), nullptr);
+    if (ClearIfDead(cell->key(), EphemeronCell::Erased()) &&
+        in_use != nullptr) {
+      in_use->fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+}
+
+void Marker::Absorb(Marker& other) {
   counts_.objects += other.counts_.objects;
   counts_.bytes += other.counts_.bytes;
+  visitor_.weak().Absorb(other.visitor_.weak());
 }
 
 }  // namespace bibop

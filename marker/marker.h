@@ -1,10 +1,12 @@
 // The marker: finds the live objects, from the roots on, and marks them.
 //
 // It goes depth first over an explicit stack, so the depth of a graph does not
-// matter, behind a short queue: the mark byte and the object of a pointer that
-// was found are prefetched, and it is looked at some pointers later, when they
-// have arrived. (Cher, Hosking and Vitek, "Software prefetching for mark-sweep
-// garbage collection", ASPLOS 2004.)
+// matter, in batches: it takes the pointers that were found last and prefetches
+// their mark bytes; then it marks, and prefetches the objects that were not
+// marked; then it calls their Traces. So memory answers many questions at once,
+// and no branch depends on which objects are marked already. (After Cher,
+// Hosking and Vitek, "Software prefetching for mark-sweep garbage collection",
+// ASPLOS 2004, where a queue does it.)
 //
 // A mark has one marker or several, each on its own thread, that hand objects
 // to each other through the heap's mark queue, where mutators put what they
@@ -23,13 +25,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/log/absl_check.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -74,7 +82,7 @@ class Marker final : public RootVisitor {
   bool Drain(size_t budget = kEverything);
 
   // Adds what `other`, which has nothing left to do, has marked and noted.
-  void Absorb(const Marker& other);
+  void Absorb(Marker& other);
 
   // Whether the object that `object` points at or into was marked.
   //
@@ -82,6 +90,28 @@ class Marker final : public RootVisitor {
   //
   // Aborts if it is in another heap.
   bool IsMarked(const void* object) const;
+
+  // As Drain, and marks the values of ephemerons whose keys are marked, until
+  // there are no more; `budget` counts ephemerons, too. May be called again and
+  // again: where it has found ephemerons that wait for their keys Drain does
+  // the same from then on, but for keys that other markers mark meanwhile: so
+  // when they are done this has to be called once more.
+  //
+  // (Linear in the number of ephemerons: see weak_lists.h.)
+  bool DrainEphemerons(size_t budget = kEverything);
+
+  // Whether weak references were found that ClearWeak has to look at.
+  bool AnyWeak() const;
+
+  // Those who are to be notified of deaths.
+  using Observers = std::vector<std::shared_ptr<internal::DeathObserver>>;
+
+  // Makes weak references in the heap to objects that were not marked refer to
+  // nothing, tells observers of deaths, and adds those that are to be notified
+  // to `observers`. Mutators may run.
+  //
+  // REQUIRES: the heap is in kClearing; the last DrainEphemerons left nothing.
+  void ClearWeak(Observers& observers) const;
 
   // What was marked.
   MarkCounts counts() const { return counts_; }
@@ -94,20 +124,37 @@ class Marker final : public RootVisitor {
            "objects of another, or to objects that no heap made";
   }
 
-  // A pointer whose mark byte and object are on their way into the cache.
-  struct Candidate {
-    uint8_t* mark = nullptr;
-    const void* cell = nullptr;
+  // Where an object is.
+  struct Place {
+    BlockDescriptor* block;
+    size_t index;
+    const void* cell;
   };
+  ABSL_ATTRIBUTE_ALWAYS_INLINE Place Find(const void* object) const;
 
-  // Both are called for every pointer there is: they have to be inlined, or the
-  // candidate goes through memory in pieces that do not forward.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE Candidate Prefetch(const void* object) const;
-  // Marks the object and returns its block, or null if it is marked already.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE BlockDescriptor* Mark(Candidate candidate,
-                                                     MarkCounts& counts) const;
-  ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate,
-                                                 MarkCounts& counts);
+  // Objects, each at one index of the three arrays: as structs they would be
+  // copied in pieces that processors do not forward from store to load.
+  struct Batch;
+  // Each step leaves to the next what it is to do.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void TakeTo(Batch& batch);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Mark(Batch& batch);
+  // With `look_up`, also visits the values of ephemerons that waited for one.
+  template <bool look_up>
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Trace(const Batch& batch);
+
+  // What Drain does, with or without look-ups.
+  template <bool look_up>
+  bool DrainPointers(size_t budget);
+
+  // Looks at ephemerons: at those that were visited, and if objects were marked
+  // without a look-up also at those that waited before. Visits the values of
+  // those whose keys are marked. Counts `budget` down; returns false if it does
+  // not suffice.
+  bool LookAtEphemerons(size_t& budget);
+  void LookAt(internal::PendingEphemerons::Pending ephemeron);
+  // Makes the word `after` if it refers to a dead object; returns whether it
+  // did.
+  bool ClearIfDead(const internal::WeakWord& word, void* after) const;
   // Gets more pointers to look at, where there are no more. Returns false if
   // there are none.
   bool TakeMore();
@@ -116,6 +163,12 @@ class Marker final : public RootVisitor {
   const Epoch epoch_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
+  internal::PendingEphemerons pending_;
+  // Of those, [first, second) are to be looked at again.
+  std::pair<size_t, size_t> look_again_ = {0, 0};
+  // How many objects were marked when DrainEphemerons last returned: if now
+  // there are more, they were not looked up.
+  int64_t looked_up_ = 0;
 };
 
 }  // namespace bibop

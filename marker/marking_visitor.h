@@ -1,29 +1,32 @@
 // MarkingVisitor: what a class's Trace is given. It collects the Members that
-// it is shown, for the marker to follow.
+// it is shown, for the marker to follow, and the weak references, for the
+// marker to look at when it has followed all.
 //
 // Owned and used by one marker.
 //
 // Mutators may change the Members meanwhile: each is read once. What else a
 // Trace reads does not change once the object's constructor has returned.
-//
-// Invariants: bottom() <= top_ <= limit_.
 
 #ifndef BIBOP_MARKER_MARKING_VISITOR_H_
 #define BIBOP_MARKER_MARKING_VISITOR_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <type_traits>
 #include <vector>
 
-#include "absl/base/attributes.h"
 #include "bibop/base/poison.h"
 #include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/type_info.h"
+#include "bibop/marker/death_watch.h"
+#include "bibop/marker/mark_stack.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -43,8 +46,7 @@ struct alignas(uintptr_t) AnyWord {
 class MarkingVisitor {
  public:
   // What is visited is in `heap`, or refers to what is.
-  explicit MarkingVisitor(const ObjectHeap& heap)
-      : heap_(heap), stack_(kFirstSize), top_(bottom()), limit_(EndOfStack()) {}
+  explicit MarkingVisitor(const ObjectHeap& heap) : heap_(heap) {}
   MarkingVisitor(const MarkingVisitor&) = delete;
   MarkingVisitor& operator=(const MarkingVisitor&) = delete;
 
@@ -53,7 +55,13 @@ class MarkingVisitor {
   // calls this once or more, with every such field.
   template <class... Fields>
   void operator()(const Fields&... fields) {
-    (Visit(fields), ...);
+    if constexpr (AreFew<Fields...>) {
+      const void** top = stack_.Reserve((CountReferences<Fields>() + ... + 0));
+      (VisitFew(fields, top), ...);
+      stack_.Commit(top);
+    } else {
+      (Visit(fields), ...);
+    }
   }
 
   // Visits the elements of an array, however many: of a large one it only
@@ -82,24 +90,31 @@ class MarkingVisitor {
   }
 
   // Visits what `object` points at or into; null is nothing.
-  void VisitPointer(const void* object) {
-    if (top_ == limit_) [[unlikely]]
-      Grow();
-    // No branch: which Members are null is hard to predict.
-    *top_ = object;
-    top_ += object != nullptr ? 1 : 0;
+  void VisitPointer(const void* object) { stack_.Push(object); }
+
+  // The pointers that were visited, for the marker to take.
+  MarkStack& stack() { return stack_; }
+
+  // Visit weak references, for the Trace of the classes that have them: what
+  // they refer to is not followed.
+  void VisitWeak(const internal::WeakWord& word) {
+    if (word.Load() != nullptr) weak_.words.push_back(&word);
+  }
+  void VisitDeathWatch(const internal::DeathWatch& watch) {
+    if (watch.object().Load() != nullptr) weak_.watches.push_back(&watch);
+  }
+  void VisitEphemeron(const internal::EphemeronCell& cell) {
+    weak_.ephemerons.push_back({&cell, 1, nullptr});
+  }
+  // The cells of a table, of which `in_use` are in use.
+  void VisitEphemerons(std::span<const internal::EphemeronCell> cells,
+                       std::atomic<size_t>& in_use) {
+    weak_.ephemerons.push_back({cells.data(), cells.size(), &in_use});
   }
 
-  // Whether every pointer that was visited was taken.
-  bool empty() const { return top_ == stack_.data(); }
-  // Takes the pointer that was visited last.
-  //
-  // REQUIRES: !empty().
-  const void* Take() { return *--top_; }
-
-  // Takes about half of the pointers, those that were visited first, if there
-  // are more than some.
-  std::vector<const void*> TakeHalf();
+  // What weak references were visited.
+  internal::WeakLists& weak() { return weak_; }
+  const internal::WeakLists& weak() const { return weak_; }
 
  private:
   // So many elements of an array are visited at once.
@@ -125,6 +140,42 @@ class MarkingVisitor {
   struct IsStdArray : std::false_type {};
   template <class E, size_t n>
   struct IsStdArray<std::array<E, n>> : std::true_type {};
+
+  // How many references a field is made of: 1, or those of an array. 0 if that
+  // is not all that it is.
+  template <class Field>
+  static constexpr size_t CountReferences() {
+    if constexpr (RootReference<Field> || IsScoped<Field>) {
+      return 0;
+    } else if constexpr (ObjectReference<Field>) {
+      return 1;
+    } else if constexpr (std::is_array_v<Field>) {
+      return std::extent_v<Field> *
+             CountReferences<std::remove_extent_t<Field>>();
+    } else if constexpr (IsStdArray<Field>::value) {
+      return std::tuple_size_v<Field> *
+             CountReferences<typename Field::value_type>();
+    } else {
+      return 0;
+    }
+  }
+
+  // Whether the fields are nothing but references, and so few that room can be
+  // reserved for all of them.
+  template <class... Fields>
+  static constexpr bool AreFew =
+      ((CountReferences<Fields>() > 0) && ...) &&
+      (CountReferences<Fields>() + ... + 0) <= MarkStack::kMostReserved;
+
+  // Visits a field by pushing on `top`, for which room was reserved.
+  template <class Field>
+  static void VisitFew(const Field& field, const void**& top) {
+    if constexpr (ObjectReference<Field>) {
+      MarkStack::PushAt(top, field.get());
+    } else {
+      for (const auto& element : field) VisitFew(element, top);
+    }
+  }
 
   template <class Field>
   void Visit(const Field& field) {
@@ -163,18 +214,9 @@ class MarkingVisitor {
     }
   }
 
-  static constexpr size_t kFirstSize = 1024;
-
-  const void** bottom() { return stack_.data(); }
-  const void** EndOfStack() { return stack_.data() + stack_.size(); }
-  ABSL_ATTRIBUTE_NOINLINE void Grow();
-
   const ObjectHeap& heap_;
-  // The pointers that were visited and are still to be followed, as a stack
-  // that is not initialized each time that it is pushed on.
-  std::vector<const void*> stack_;
-  const void** top_;
-  const void** limit_;
+  MarkStack stack_;
+  internal::WeakLists weak_;
   std::vector<Elements> arrays_;
 };
 

@@ -8,16 +8,19 @@
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
+#include "bibop/marker/verifier.h"
 
 namespace bibop {
 namespace {
 
 // So many root slots are shown to the marker at once.
 constexpr size_t kSlotsAtOnce = 4096;
+// So many objects and ephemerons are looked at by one marker alone.
+constexpr size_t kObjectsAtOnce = 1 << 16;
 
 }  // namespace
 
-CollectionCycle::~CollectionCycle() {
+void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
     roots_.EndMark();
     objects_.FinishMark();
@@ -25,7 +28,7 @@ CollectionCycle::~CollectionCycle() {
   }
   if (phase_ == Phase::kClearing) {
     objects_.EndClearing();
-    objects_.StartSweep();
+    StartSweep();
   }
 }
 
@@ -79,9 +82,10 @@ bool CollectionCycle::Mark(size_t budget) {
   for (;;) {
     const bool all_shown = MarkRootSlots(kSlotsAtOnce);
     if (!marker_->Drain(budget)) return false;
-    if (all_shown) return true;
+    if (all_shown) return marker_->DrainEphemerons(budget);
     if (budget < kEverything) {
-      budget -= budget > kSlotsAtOnce ? kSlotsAtOnce : budget;
+      if (budget <= kSlotsAtOnce) return false;
+      budget -= kSlotsAtOnce;
     }
   }
 }
@@ -91,7 +95,11 @@ bool CollectionCycle::MarkTogether(const std::atomic<bool>& cancelled) {
   while (!MarkRootSlots(kSlotsAtOnce)) {
     marker_->Drain(kSlotsAtOnce);
   }
-  return pool_.Drain(*marker_, cancelled);
+  // Where ephemerons lead to much, the helpers help with that, too.
+  while (pool_.Drain(*marker_, cancelled)) {
+    if (marker_->DrainEphemerons(kObjectsAtOnce)) return true;
+  }
+  return false;
 }
 
 bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
@@ -113,6 +121,22 @@ void CollectionCycle::Clear() {
   CheckIn(Phase::kClearing);
   roots_.ClearDead(
       [this](const void* object) { return marker_->IsMarked(object); });
+  marker_->ClearWeak(observers_);
+}
+
+void CollectionCycle::NotifyObservers() {
+  for (const auto& observer : observers_) observer->Notify();
+  observers_.clear();
+}
+
+void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) {
+  CheckIn(Phase::kClearing);
+  verified_weak_ = VerifyMark(objects_, mutators, roots_, mark);
+}
+
+void CollectionCycle::VerifyCleared() const {
+  CheckIn(Phase::kClearing);
+  bibop::VerifyCleared(objects_, roots_, verified_weak_);
 }
 
 void CollectionCycle::EndClearing() {

@@ -23,6 +23,7 @@
 #define BIBOP_RUNTIME_COLLECTOR_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,6 +43,7 @@
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/safepoints.h"
+#include "bibop/runtime/stress.h"
 
 namespace bibop {
 
@@ -58,10 +60,12 @@ class Collector {
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
 
+  ~Collector() { Stop(); }
+
   // Ends the thread, and gives up a cycle that is under way.
   //
-  // REQUIRES: no thread is attached or calls another function.
-  ~Collector();
+  // REQUIRES: no thread is attached, or attaches or collects from now on.
+  void Stop();
 
   // Runs a cycle that begins after this call to its end, or waits until another
   // thread has. `self` is the calling thread's mutator, or null. Aborts during
@@ -75,6 +79,16 @@ class Collector {
     if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
       CollectDue(self);
     }
+  }
+
+  // Under stress: what comes at an allocation, and at a safepoint. On the
+  // thread of `self`, at a safepoint.
+  void CountAllocation(Mutator& self) {
+    if (stress_.CountAllocation()) CollectForStress(self);
+  }
+  void CountSafepoint(Mutator& self) {
+    stress_.CountSafepoint();
+    if (stress_.options().every_safepoint) CollectForStress(self);
   }
 
   // Counts bytes outside of the heap as allocated. Any thread may call it.
@@ -98,6 +112,9 @@ class Collector {
   }
   void SetBudget(int64_t live_bytes, int64_t mutators);
   void CollectDue(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Runs a cycle, and perhaps the beginning of another, beside which the
+  // mutator then runs.
+  void CollectForStress(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Waits until that cycle has cleared what it clears.
   void WaitUntilCleared(int64_t cycle, Mutator& self)
@@ -115,7 +132,7 @@ class Collector {
   // The rest is for the thread that drives.
 
   // Runs a cycle, or what is left of it, to its end. Returns before that if the
-  // collector is destroyed.
+  // collector is to stop.
   void DriveToEnd(CycleCause cause);
   // Does a part of a cycle: begins one for this cause if none is under way, or
   // marks about `budget` objects and does what follows if there are no more.
@@ -123,6 +140,8 @@ class Collector {
   bool Step(CycleCause cause, size_t budget);
   // The parts.
   void Begin(CycleCause cause);
+  // How much is marked in the pause that begins a cycle.
+  size_t MostInFirstPause() const;
   void TryFinish();
   void Clear();
   void End();
@@ -134,15 +153,20 @@ class Collector {
   PauseTimes Pause(absl::FunctionRef<void(CollectionCycle::Mutators)> work);
   // In a pause, when the mark has finished.
   void NoteMarked(CollectionCycle::Mutators mutators);
+  // The same, under stress. `in_one_pause`: it began in this pause.
+  void CheckMarked(CollectionCycle::Mutators mutators, bool in_one_pause);
+  // Clears what has to be.
+  void ClearReferences();
 
   const HeapOptions& options_;
+  Stress stress_;
   ObjectHeap& objects_;
   Safepoints& safepoints_;
   MemoryKeeper& keeper_;
   // Used by the thread that drives.
   CollectionCycle cycle_;
   CycleStats current_;
-  absl::Time mark_start_;
+  std::chrono::steady_clock::time_point mark_start_;
 
   // The sum of all positive adjustments of external bytes. Written by any
   // thread, read by running mutators; orders nothing: relaxed.
@@ -154,7 +178,7 @@ class Collector {
   std::atomic<int64_t> wait_at_bytes_ = 0;
   // Whether little was found alive. In the same way.
   std::atomic<bool> is_small_ = true;
-  // Whether the collector is being destroyed. Set by who destroys it, read by
+  // Whether the collector is to stop. Set by who stops it, read by
   // its thread: relaxed.
   std::atomic<bool> ending_ = false;
 

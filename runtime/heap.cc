@@ -17,10 +17,12 @@
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_environment.h"
 
 namespace bibop {
 
 absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
+  if (absl::Status s = ApplyStressFromEnvironment(options); !s.ok()) return s;
   if (absl::Status s = Validate(options); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
       ObjectHeap::Create(options.max_bytes);
@@ -52,7 +54,8 @@ Heap::~Heap() {
   ABSL_CHECK(attached.empty())
       << "a heap is destroyed while attached to it is " << attached
       << ": end the MutatorScope there first";
-  collector_.reset();
+  // Null where a thread was refused.
+  if (collector_ != nullptr) collector_->Stop();
   keeper_.reset();
   // While destructors can use the rest of this.
   objects_->DestroyObjects();

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "bibop/heap/cage.h"
 #include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/stress_options.h"
 
 namespace bibop {
 
@@ -77,9 +78,15 @@ struct HeapOptions {
   // aborts, for it probably grows in a loop. 0 is no limit.
   size_t max_handles_per_scope = 0;
 
-  // Called after each collection, where set, on the thread that ran it. It may
-  // neither allocate in the heap nor collect: a collection that it causes
-  // aborts.
+  // For tests: what the heap does to make bugs show. The environment variable
+  // BIBOP_STRESS adds to it.
+  StressOptions stress = {};
+
+  // Called after each collection, where set, on the thread that ran it, which
+  // may be one of the heap's. It may neither allocate in the heap nor collect:
+  // a collection that it causes aborts. What it throws comes out of the
+  // function that collected; on the heap's thread a std::exception is logged
+  // and dropped.
   std::function<void(const CycleStats&)> on_cycle_end = nullptr;
 
   // Called, where set, when an allocation that cannot return a status fails

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -16,7 +17,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
 
@@ -64,7 +64,7 @@ bool Safepoints::WaitUntil(const Condition& over, absl::Duration limit) {
 }
 
 void Safepoints::WaitForAnswers() {
-  const absl::Time start = absl::Now();
+  const auto start = std::chrono::steady_clock::now();
   const auto over = [this] {
     return pending_.load(std::memory_order_relaxed) == 0;
   };
@@ -80,7 +80,9 @@ void Safepoints::WaitForAnswers() {
          "Mutator::Safepoint now and then, and one that waits for something, a "
          "lock for example, does so in a ParkedScope";
   WaitUntil(over, absl::InfiniteDuration());
-  ABSL_LOG(WARNING) << "they came to a safepoint after " << absl::Now() - start;
+  ABSL_LOG(WARNING) << "they came to a safepoint after "
+                    << absl::FromChrono(std::chrono::steady_clock::now() -
+                                        start);
 }
 
 void Safepoints::GiveAnswer(Attached& self) {
@@ -168,11 +170,8 @@ void Safepoints::UnparkSlow(MutatorBase& mutator) {
 std::vector<MutatorBase*> Safepoints::StopTheWorld() {
   absl::MutexLock lock(mutex_);
   stopping_.store(true, std::memory_order_relaxed);
-  std::vector<MutatorBase*> mutators;
-  mutators.reserve(attached_.size());
   int pending = 0;
   for (Attached& attached : attached_) {
-    mutators.push_back(attached.mutator);
     const uint32_t before = attached.state->Set(MutatorState::kRequested);
     attached.owes = (before & MutatorState::kParked) == 0 &&
                     attached.thread != std::this_thread::get_id();
@@ -180,6 +179,12 @@ std::vector<MutatorBase*> Safepoints::StopTheWorld() {
   }
   pending_.store(pending, std::memory_order_relaxed);
   WaitForAnswers();
+  // Not before: some have left instead of stopping.
+  std::vector<MutatorBase*> mutators;
+  mutators.reserve(attached_.size());
+  for (const Attached& attached : attached_) {
+    mutators.push_back(attached.mutator);
+  }
   return mutators;
 }
 

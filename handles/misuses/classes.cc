@@ -152,6 +152,16 @@ void Use(HandleScope& scope, Handle<Node> node) {
 }
 #endif
 
+#ifdef KEEPS_WEAK_MEMBERS_IN_A_CONTAINER
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(nodes); }
+  Vector<WeakMember<Node>> nodes;
+};
+void Use(HandleScope& scope, Handle<Node> node) {
+  scope.New<Misuse>()->nodes.push_back(node);
+}
+#endif
+
 #ifdef KEEPS_MEMBERS_IN_A_LIST
 struct Misuse {
   void Trace(auto& visitor) const { visitor(nodes); }

@@ -697,6 +697,12 @@ MISUSES = [
                 "errors": "a handle is for the stack",
             },
             {
+                "id": "keeps_weak_members_in_a_container",
+                "title": "has a container of `WeakMember`s in an object",
+                "src": "classes.cc",
+                "errors": "so a weak reference in it is none",
+            },
+            {
                 "id": "keeps_members_in_a_list",
                 "title": "gives a `std::list` a `bibop::Allocator`",
                 "src": "classes.cc",
