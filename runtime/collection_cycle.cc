@@ -129,14 +129,14 @@ void CollectionCycle::NotifyObservers() {
   observers_.clear();
 }
 
-void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) const {
+void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) {
   CheckIn(Phase::kClearing);
-  bibop::VerifyMark(objects_, mutators, roots_, mark);
+  verified_weak_ = VerifyMark(objects_, mutators, roots_, mark);
 }
 
 void CollectionCycle::VerifyCleared() const {
   CheckIn(Phase::kClearing);
-  bibop::VerifyCleared(objects_, roots_);
+  bibop::VerifyCleared(objects_, roots_, verified_weak_);
 }
 
 void CollectionCycle::EndClearing() {

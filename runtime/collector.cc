@@ -173,6 +173,7 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
 }
 
 void Collector::CollectForStress(Mutator& self) {
+  if (!stress_.TakeTurn()) return;
   Collect(CycleCause::kStress, &self);
   if (options_.mode == CollectionMode::kStopTheWorld || !stress_.Toss()) return;
   {
@@ -306,7 +307,11 @@ size_t Collector::MostInFirstPause() const {
   }
   // Or small heaps would never be marked while mutators run.
   if (stress_.Schedules() && stress_.Toss()) return 0;
-  return kMostInPause;
+  // What will not be finished in the pause is not begun in it: how long even a
+  // little takes depends on whether the heap fits into the caches.
+  return stats().live_objects > static_cast<int64_t>(kMostInPause)
+             ? 0
+             : kMostInPause;
 }
 
 void Collector::Begin(CycleCause cause) {
@@ -325,7 +330,9 @@ void Collector::Begin(CycleCause cause) {
     }
     mark_start_ = Clock::now();
     cycle_.StartMark(mutators);
-    if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
+    if (most == 0 || !cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) {
+      return;
+    }
     NoteMarked(mutators);
     CheckMarked(mutators, /*in_one_pause=*/true);
     if (cycle_.AnyToClear() && options_.mode != CollectionMode::kStopTheWorld) {
@@ -358,6 +365,7 @@ void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
   const AllocationCounts allocated = cycle_.allocated();
   current_.live_objects = live.objects;
   current_.live_bytes = live.bytes;
+  stress_.NoteAlive(live.objects);
   current_.allocated_objects = allocated.objects;
   current_.allocated_bytes = allocated.bytes;
   SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
