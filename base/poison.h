@@ -2,14 +2,16 @@
 //
 // Under AddressSanitizer such memory is poisoned and an access is reported at
 // once; under MemorySanitizer, and under valgrind in checked builds, what is
-// read before it is written is reported. In other checked builds freed memory
-// is overwritten with kZapByte, so that a dangling pointer reads a value that
-// cannot be taken for data. Otherwise these functions do nothing. Any thread
-// may call them on memory that it owns.
+// read before it is written is reported. In other checked builds, and once
+// ClobberFreedMemory was called, freed memory is overwritten with kZapByte, so
+// that a dangling pointer reads a value that cannot be taken for data.
+// Otherwise these functions do nothing. Any thread may call them on memory that
+// it owns.
 
 #ifndef BIBOP_BASE_POISON_H_
 #define BIBOP_BASE_POISON_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -32,19 +34,41 @@
 
 namespace bibop {
 
-// Fills freed cells in checked builds. Repeated, it is a non-canonical address
-// on x86-64: following a pointer that was read from a freed cell faults.
+// Fills freed cells, where they are overwritten. Repeated, it is a
+// non-canonical address on x86-64: following a pointer that was read from a
+// freed cell faults.
 inline constexpr uint8_t kZapByte = 0xD5;
 
-// Whether freed memory is marked in this build at all, and the alignment of
-// what can be marked.
+// The alignment of what can be marked.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-inline constexpr bool kPoisonsFreedMemory = true;
 inline constexpr size_t kPoisonGranularity = 8;
 #else
-inline constexpr bool kPoisonsFreedMemory = kCheckedHandles;
 inline constexpr size_t kPoisonGranularity = 1;
 #endif
+
+namespace internal {
+
+// Whether freed memory is overwritten although this build does not. Set before
+// the heap that wants it has objects, read when some are freed: relaxed.
+inline constinit std::atomic<bool> clobbers_freed_memory = false;
+
+}  // namespace internal
+
+// Has freed memory overwritten from now on, in every build. Any thread may call
+// it.
+inline void ClobberFreedMemory() {
+  internal::clobbers_freed_memory.store(true, std::memory_order_relaxed);
+}
+
+// Whether freed memory is marked at all.
+inline bool PoisonsFreedMemory() {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  return true;
+#else
+  return kCheckedHandles ||
+         internal::clobbers_freed_memory.load(std::memory_order_relaxed);
+#endif
+}
 
 // Says that no object was ever in [start, start + size).
 inline void PoisonUnused([[maybe_unused]] void* start,
@@ -65,7 +89,7 @@ inline void PoisonFreed([[maybe_unused]] void* start,
   VALGRIND_MAKE_MEM_UNDEFINED(start, size);
 #endif
 #ifndef ABSL_HAVE_ADDRESS_SANITIZER
-  if constexpr (kCheckedHandles) std::memset(start, kZapByte, size);
+  if (PoisonsFreedMemory()) std::memset(start, kZapByte, size);
 #endif
   PoisonUnused(start, size);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 
 #include "absl/base/config.h"
 #include "gtest/gtest.h"
@@ -35,11 +36,27 @@ TEST_F(PoisonTest, AFreedCellIsNoDataInCheckedBuildsAndItsNeighboursAre) {
   EXPECT_DEATH(Read(2 * kCell - 1), "use-after-poison");
 #else
   const std::byte expected =
-      kPoisonsFreedMemory ? std::byte{kZapByte} : std::byte{1};
+      PoisonsFreedMemory() ? std::byte{kZapByte} : std::byte{1};
   EXPECT_EQ(std::count(cell_, cell_ + kCell, expected),
             static_cast<std::ptrdiff_t>(kCell));
 #endif
 }
+
+#ifndef ABSL_HAVE_ADDRESS_SANITIZER
+// In a process of its own, for it cannot be taken back.
+TEST_F(PoisonTest, AFreedCellIsNoDataWhereThatWasAskedFor) {
+  EXPECT_EXIT(
+      {
+        ClobberFreedMemory();
+        PoisonFreed(cell_, kCell);
+        std::exit(std::count(cell_, cell_ + kCell, std::byte{kZapByte}) ==
+                          std::ptrdiff_t{kCell}
+                      ? 0
+                      : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST_F(PoisonTest, AnObjectCanBeWrittenWhereOneWasFreed) {
   PoisonFreed(cell_, kCell);

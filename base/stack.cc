@@ -59,16 +59,28 @@ bool IsOnFakeStack([[maybe_unused]] const void* address) {
 #endif
 }
 
+// Of the calling thread, if `frame` is on that; else empty.
+Bounds StackWith(const void* frame) {
+  thread_local const Bounds stack = FindStack();
+  const auto at = reinterpret_cast<uintptr_t>(frame);
+  return stack.low <= at && at < stack.high ? stack : Bounds{};
+}
+
 }  // namespace
+
+ABSL_ATTRIBUTE_NOINLINE const void* EndOfStack() {
+  return reinterpret_cast<const void*>(
+      StackWith(__builtin_frame_address(0)).high);
+}
 
 ABSL_ATTRIBUTE_NOINLINE bool MayBeOnStack(const void* address) {
 #if ABSL_HAVE_FEATURE(safe_stack)
   // Variables whose address is taken are on another one.
   return true;
 #endif
-  thread_local const Bounds stack = FindStack();
   const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-  if (frame < stack.low || frame >= stack.high) return true;
+  const Bounds stack = StackWith(__builtin_frame_address(0));
+  if (stack.high == 0) return true;
   const auto at = reinterpret_cast<uintptr_t>(address);
   return (frame <= at && at < stack.high) || IsOnFakeStack(address);
 }

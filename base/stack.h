@@ -11,6 +11,10 @@ namespace bibop {
 // under SafeStack. Any thread may call it.
 bool MayBeOnStack(const void* address);
 
+// The end of the calling thread's stack, of the frame of its first function;
+// null where that cannot be known. Any thread may call it.
+const void* EndOfStack();
+
 }  // namespace bibop
 
 #endif  // BIBOP_BASE_STACK_H_

@@ -160,6 +160,14 @@ void RootSlotPool::VisitStrong(RootVisitor& visitor) const {
   VisitStrong(visitor, progress, capacity());
 }
 
+void RootSlotPool::VisitWeak(
+    absl::FunctionRef<void(const void* object)> visit) const {
+  ForEachSlotInUse([visit](RootSlot&, uintptr_t word) {
+    if ((word & kWeakRootSlot) == 0 || RootAddress(word) == nullptr) return;
+    visit(RootAddress(word));
+  });
+}
+
 void RootSlotPool::ClearDead(
     absl::FunctionRef<bool(const void* object)> is_alive) {
   any_released_.exchange(false, std::memory_order_acquire);

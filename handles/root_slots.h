@@ -196,6 +196,10 @@ class RootSlotPool {
   // Shows all.
   void VisitStrong(RootVisitor& visitor) const;
 
+  // Calls `visit` for what weak slots refer to. Other threads may use the pool
+  // meanwhile.
+  void VisitWeak(absl::FunctionRef<void(const void* object)> visit) const;
+
   // Whether there is anything for ClearDead: weak slots were seen, or slots
   // were tagged. Of the rest it is known that their objects live.
   //

@@ -106,7 +106,8 @@ absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
     if (used.last != 0) Count(*source.cells.block, used.last - used.first);
     source = {};
     absl::StatusOr<MixedCells> cells = heap_.AcquireCells(
-        size_class, std::max(kMixedRegionBytes / cell_size, size_t{1}),
+        size_class,
+        one_cell_ ? 1 : std::max(kMixedRegionBytes / cell_size, size_t{1}),
         TakeCounts());
     if (!cells.ok()) return cells.status();
     source.cells = *cells;
@@ -129,6 +130,7 @@ absl::Status LocalAllocator::Refill(const TypeInfo& type, TypeId id) {
     for (; source.current < source.count; ++source.current) {
       source.region = NextFreeRun(*source.block(), source.region.last);
       if (source.region.first < source.region.last) {
+        if (one_cell_) source.region.last = source.region.first + 1;
         HandOut(source, id);
         return absl::OkStatus();
       }

@@ -106,6 +106,9 @@ class LocalAllocator {
   // The heap in which it allocates.
   ObjectHeap& heap() const { return heap_; }
 
+  // Has every allocation take the slow path: regions are one cell from now on.
+  void LimitRegionsToOneCell() { one_cell_ = true; }
+
   // Gives up all regions: afterwards exactly the live objects have alloc bits
   // set, dead ones that were not yet swept included.
   void Retire();
@@ -167,6 +170,7 @@ class LocalAllocator {
   std::vector<uint16_t> rare_bytes_;
   std::array<MixedSource, kNumSmallClasses> mixed_ = {};
   AllocationCounts counts_;
+  bool one_cell_ = false;
 };
 
 }  // namespace bibop

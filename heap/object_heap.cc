@@ -245,7 +245,6 @@ void ObjectHeap::FinishMark() {
 void ObjectHeap::EndClearing() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kClearing);
-  birth_mark_.store(0, std::memory_order_relaxed);
   phase_.store(HeapPhase::kIdle, std::memory_order_release);
   internal::collecting_heaps.fetch_sub(1, std::memory_order_release);
 }
@@ -253,6 +252,9 @@ void ObjectHeap::EndClearing() {
 void ObjectHeap::StartSweep() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kIdle);
+  // Not before: a weak read that still finds kClearing takes what is not marked
+  // for dead.
+  birth_mark_.store(0, std::memory_order_relaxed);
   may_sweep_ = true;
 }
 
@@ -421,12 +423,14 @@ size_t ObjectHeap::ReleaseFreeMemory(size_t bytes) {
       absl::MutexLock lock(mutex_);
       cage_->ReleaseSideRecords();
       run = cage_->TakeResident(bytes - released);
+      if (!run.has_value()) break;
+      ++being_released_;
     }
-    if (!run.has_value()) break;
     UnlockedCage().DecommitBlocks(*run);
     released += run->count * kBlockSize;
     absl::MutexLock lock(mutex_);
     cage_->ReturnDecommitted(*run);
+    --being_released_;
     NoteFree();
   }
   return released;
@@ -493,6 +497,11 @@ void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
 
 void ObjectHeap::CheckInvariants() const {
   absl::MutexLock lock(mutex_);
+  // Such blocks are neither free nor in use.
+  const auto nobody_releases = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return being_released_ == 0;
+  };
+  mutex_.Await(absl::Condition(&nobody_releases));
   cage_->CheckInvariants();
   ABSL_CHECK_EQ(being_swept_, 0);
   absl::flat_hash_set<const BlockDescriptor*> seen;

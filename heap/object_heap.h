@@ -12,7 +12,7 @@
 //   see to it that nobody is in a weak read, StartSweep.
 //
 // LocalAllocators are retired while nobody allocates; otherwise mutators may
-// allocate all the time: from BeginMark to EndClearing their objects are born
+// allocate all the time: from BeginMark to StartSweep their objects are born
 // marked. Nothing is swept from FinishSweep to StartSweep, so that no cell of
 // an object that a mark finds dead is used again before that is known to all;
 // from FinishMark on who needs cells gets new blocks.
@@ -167,7 +167,7 @@ class ObjectHeap {
   HeapPhase phase() const { return phase_.load(std::memory_order_acquire); }
 
   // The mark that cells have when they are handed out: epoch() from BeginMark
-  // to EndClearing, else 0. Any thread may ask.
+  // to StartSweep, else 0. Any thread may ask.
   Epoch birth_mark() const {
     return birth_mark_.load(std::memory_order_relaxed);
   }
@@ -374,6 +374,8 @@ class ObjectHeap {
   std::vector<Space*> used_spaces_ ABSL_GUARDED_BY(mutex_);
   // Blocks that some thread is sweeping now.
   int being_swept_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Runs of free blocks whose memory some thread is giving back now.
+  int being_released_ ABSL_GUARDED_BY(mutex_) = 0;
   // Used spaces before this have no unswept block.
   size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -388,8 +390,9 @@ class ObjectHeap {
   // EndClearing (release). Read by barriers: who finds kIdle after a collection
   // (acquire) finds references to dead objects cleared.
   std::atomic<HeapPhase> phase_ = HeapPhase::kIdle;
-  // Written with phase_, read by allocators. What is born marked after
-  // EndClearing lives for one more cycle: relaxed.
+  // Written by BeginMark, while no mutator runs, and by StartSweep; read by
+  // allocators. What is born marked after StartSweep lives for one more cycle:
+  // relaxed.
   std::atomic<Epoch> birth_mark_ = 0;
   MarkQueue mark_queue_;
   // Numbers of allocators, which may meet again after 65,536: relaxed.

@@ -50,7 +50,7 @@ void Destroy(const BlockDescriptor& block, size_t first, uint64_t dead) {
 
 // Whether nothing has to be done for a dead object.
 bool DiesUnseen(const BlockDescriptor& block) {
-  return !kPoisonsFreedMemory && block.type != nullptr &&
+  return !PoisonsFreedMemory() && block.type != nullptr &&
          block.type->destroy == nullptr;
 }
 

@@ -189,7 +189,7 @@ TEST_F(SweepTest, ADestructorThatThrowsIsLoggedAndTheOthersRun) {
 }
 
 TEST_F(SweepTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
-  if (!kPoisonsFreedMemory) GTEST_SKIP() << "an unchecked build";
+  if (!PoisonsFreedMemory()) GTEST_SKIP() << "an unchecked build";
   BlockDescriptor* block = NewBlock<Leaf>();
   Leaf* leaf = Make<Leaf>(block, 0);
   leaf->words[0] = 42;

@@ -1,10 +1,12 @@
 // The marker: finds the live objects, from the roots on, and marks them.
 //
 // It goes depth first over an explicit stack, so the depth of a graph does not
-// matter, behind a short queue: the mark byte and the object of a pointer that
-// was found are prefetched, and it is looked at some pointers later, when they
-// have arrived. (Cher, Hosking and Vitek, "Software prefetching for mark-sweep
-// garbage collection", ASPLOS 2004.)
+// matter, in batches: it takes the pointers that were found last and prefetches
+// their mark bytes; then it marks, and prefetches the objects that were not
+// marked; then it calls their Traces. So memory answers many questions at once,
+// and no branch depends on which objects are marked already. (After Cher,
+// Hosking and Vitek, "Software prefetching for mark-sweep garbage collection",
+// ASPLOS 2004, where a queue does it.)
 //
 // A mark has one marker or several, each on its own thread, that hand objects
 // to each other through the heap's mark queue, where mutators put what they
@@ -121,22 +123,24 @@ class Marker final : public RootVisitor {
            "objects of another, or to objects that no heap made";
   }
 
-  // A pointer whose mark byte and object are on their way into the cache.
-  struct Candidate {
-    uint8_t* mark = nullptr;
-    const void* cell = nullptr;
+  // Where an object is.
+  struct Place {
+    BlockDescriptor* block;
+    size_t index;
+    const void* cell;
   };
+  ABSL_ATTRIBUTE_ALWAYS_INLINE Place Find(const void* object) const;
 
-  // Both are called for every pointer there is: they have to be inlined, or the
-  // candidate goes through memory in pieces that do not forward.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE Candidate Prefetch(const void* object) const;
-  // Marks the object and returns its block, or null if it is marked already.
-  ABSL_ATTRIBUTE_ALWAYS_INLINE BlockDescriptor* Mark(Candidate candidate,
-                                                     MarkCounts& counts) const;
-  // With `look_up`, also visits the values of ephemerons that waited for it.
+  // Objects, each at one index of the three arrays: as structs they would be
+  // copied in pieces that processors do not forward from store to load.
+  struct Batch;
+  // Each step leaves to the next what it is to do.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void TakeTo(Batch& batch);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Mark(Batch& batch);
+  // With `look_up`, also visits the values of ephemerons that waited for one.
   template <bool look_up>
-  ABSL_ATTRIBUTE_ALWAYS_INLINE void MarkAndTrace(Candidate candidate,
-                                                 MarkCounts& counts);
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void Trace(const Batch& batch);
+
   // What Drain does, with or without look-ups.
   template <bool look_up>
   bool DrainPointers(size_t budget);

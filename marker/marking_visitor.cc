@@ -2,16 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 namespace bibop {
-
-void MarkingVisitor::Grow() {
-  const size_t size = stack_.size();
-  stack_.resize(2 * size);
-  top_ = bottom() + size;
-  limit_ = EndOfStack();
-}
 
 size_t MarkingVisitor::TakeElements() {
   if (arrays_.empty()) return 0;
@@ -26,20 +18,6 @@ size_t MarkingVisitor::TakeElements() {
                    {next, array.count - count, array.visit});
   }
   return count;
-}
-
-std::vector<const void*> MarkingVisitor::TakeHalf() {
-  constexpr size_t kFewest = 64;
-  constexpr size_t kMost = 4096;
-  const auto size = static_cast<size_t>(top_ - bottom());
-  if (size < kFewest) return {};
-  const auto first = stack_.begin();
-  const auto middle =
-      first + static_cast<std::ptrdiff_t>(std::min(size / 2, kMost));
-  std::vector<const void*> half(first, middle);
-  std::copy(middle, first + static_cast<std::ptrdiff_t>(size), first);
-  top_ -= half.size();
-  return half;
 }
 
 }  // namespace bibop

@@ -6,8 +6,6 @@
 //
 // Mutators may change the Members meanwhile: each is read once. What else a
 // Trace reads does not change once the object's constructor has returned.
-//
-// Invariants: bottom() <= top_ <= limit_.
 
 #ifndef BIBOP_MARKER_MARKING_VISITOR_H_
 #define BIBOP_MARKER_MARKING_VISITOR_H_
@@ -19,10 +17,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "absl/base/attributes.h"
 #include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
 #include "bibop/marker/death_watch.h"
+#include "bibop/marker/mark_stack.h"
 #include "bibop/marker/weak_lists.h"
 #include "bibop/marker/weak_word.h"
 
@@ -30,7 +28,7 @@ namespace bibop {
 
 class MarkingVisitor {
  public:
-  MarkingVisitor() : stack_(kFirstSize), top_(bottom()), limit_(EndOfStack()) {}
+  MarkingVisitor() = default;
   MarkingVisitor(const MarkingVisitor&) = delete;
   MarkingVisitor& operator=(const MarkingVisitor&) = delete;
 
@@ -39,7 +37,13 @@ class MarkingVisitor {
   // field.
   template <class... Fields>
   void operator()(const Fields&... fields) {
-    (Visit(fields), ...);
+    if constexpr (AreFew<Fields...>) {
+      const void** top = stack_.Reserve((CountReferences<Fields>() + ... + 0));
+      (VisitFew(fields, top), ...);
+      stack_.Commit(top);
+    } else {
+      (Visit(fields), ...);
+    }
   }
 
   // Visits the elements of an array, however many: of a large one it only
@@ -58,13 +62,10 @@ class MarkingVisitor {
   size_t TakeElements();
 
   // Visits what `object` points at or into; null is nothing.
-  void VisitPointer(const void* object) {
-    if (top_ == limit_) [[unlikely]]
-      Grow();
-    // No branch: which Members are null is hard to predict.
-    *top_ = object;
-    top_ += object != nullptr ? 1 : 0;
-  }
+  void VisitPointer(const void* object) { stack_.Push(object); }
+
+  // The pointers that were visited, for the marker to take.
+  MarkStack& stack() { return stack_; }
 
   // Visit weak references, for the Trace of the classes that have them: what
   // they refer to is not followed.
@@ -86,17 +87,6 @@ class MarkingVisitor {
   // What weak references were visited.
   internal::WeakLists& weak() { return weak_; }
   const internal::WeakLists& weak() const { return weak_; }
-
-  // Whether every pointer that was visited was taken.
-  bool empty() const { return top_ == stack_.data(); }
-  // Takes the pointer that was visited last.
-  //
-  // REQUIRES: !empty().
-  const void* Take() { return *--top_; }
-
-  // Takes about half of the pointers, those that were visited first, if there
-  // are more than some.
-  std::vector<const void*> TakeHalf();
 
  private:
   // So many elements of an array are visited at once.
@@ -123,6 +113,42 @@ class MarkingVisitor {
   template <class E, size_t n>
   struct IsStdArray<std::array<E, n>> : std::true_type {};
 
+  // How many references a field is made of: 1, or those of an array. 0 if that
+  // is not all that it is.
+  template <class Field>
+  static constexpr size_t CountReferences() {
+    if constexpr (RootReference<Field> || IsScoped<Field>) {
+      return 0;
+    } else if constexpr (ObjectReference<Field>) {
+      return 1;
+    } else if constexpr (std::is_array_v<Field>) {
+      return std::extent_v<Field> *
+             CountReferences<std::remove_extent_t<Field>>();
+    } else if constexpr (IsStdArray<Field>::value) {
+      return std::tuple_size_v<Field> *
+             CountReferences<typename Field::value_type>();
+    } else {
+      return 0;
+    }
+  }
+
+  // Whether the fields are nothing but references, and so few that room can be
+  // reserved for all of them.
+  template <class... Fields>
+  static constexpr bool AreFew =
+      ((CountReferences<Fields>() > 0) && ...) &&
+      (CountReferences<Fields>() + ... + 0) <= MarkStack::kMostReserved;
+
+  // Visits a field by pushing on `top`, for which room was reserved.
+  template <class Field>
+  static void VisitFew(const Field& field, const void**& top) {
+    if constexpr (ObjectReference<Field>) {
+      MarkStack::PushAt(top, field.get());
+    } else {
+      for (const auto& element : field) VisitFew(element, top);
+    }
+  }
+
   template <class Field>
   void Visit(const Field& field) {
     static_assert(
@@ -146,17 +172,7 @@ class MarkingVisitor {
     }
   }
 
-  static constexpr size_t kFirstSize = 1024;
-
-  const void** bottom() { return stack_.data(); }
-  const void** EndOfStack() { return stack_.data() + stack_.size(); }
-  ABSL_ATTRIBUTE_NOINLINE void Grow();
-
-  // The pointers that were visited and are still to be followed, as a stack
-  // that is not initialized each time that it is pushed on.
-  std::vector<const void*> stack_;
-  const void** top_;
-  const void** limit_;
+  MarkStack stack_;
   internal::WeakLists weak_;
   std::vector<Elements> arrays_;
 };

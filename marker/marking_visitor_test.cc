@@ -55,7 +55,9 @@ TEST(MarkingVisitor, FindsEveryMemberOnceInWhateverItIsPartOf) {
   std::vector<const void*> expected;
   for (const Thing& thing : things) expected.push_back(&thing);
   std::vector<const void*> taken;
-  while (!visitor.empty()) taken.insert(taken.begin(), visitor.Take());
+  while (!visitor.stack().empty()) {
+    taken.insert(taken.begin(), visitor.stack().Take(1)[0]);
+  }
   EXPECT_EQ(taken, expected);
 }
 
@@ -67,8 +69,9 @@ TEST(MarkingVisitor, KeepsAnyNumberOfPointersAndNoNull) {
     visitor.VisitPointer(&thing);
     visitor.VisitPointer(nullptr);
   }
-  for (size_t i = kCount; i-- > 0;) ASSERT_EQ(visitor.Take(), &things[i]);
-  EXPECT_TRUE(visitor.empty());
+  for (size_t i = kCount; i-- > 0;)
+    ASSERT_EQ(visitor.stack().Take(1)[0], &things[i]);
+  EXPECT_TRUE(visitor.stack().empty());
 }
 
 }  // namespace

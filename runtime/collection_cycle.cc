@@ -8,6 +8,7 @@
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
+#include "bibop/marker/verifier.h"
 
 namespace bibop {
 namespace {
@@ -83,7 +84,8 @@ bool CollectionCycle::Mark(size_t budget) {
     if (!marker_->Drain(budget)) return false;
     if (all_shown) return marker_->DrainEphemerons(budget);
     if (budget < kEverything) {
-      budget -= budget > kSlotsAtOnce ? kSlotsAtOnce : budget;
+      if (budget <= kSlotsAtOnce) return false;
+      budget -= kSlotsAtOnce;
     }
   }
 }
@@ -125,6 +127,16 @@ void CollectionCycle::Clear() {
 void CollectionCycle::NotifyObservers() {
   for (const auto& observer : observers_) observer->Notify();
   observers_.clear();
+}
+
+void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) {
+  CheckIn(Phase::kClearing);
+  verified_weak_ = VerifyMark(objects_, mutators, roots_, mark);
+}
+
+void CollectionCycle::VerifyCleared() const {
+  CheckIn(Phase::kClearing);
+  bibop::VerifyCleared(objects_, roots_, verified_weak_);
 }
 
 void CollectionCycle::EndClearing() {

@@ -26,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "bibop/handles/mutator_base.h"
@@ -33,6 +34,8 @@
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/marker/marker_pool.h"
+#include "bibop/marker/verifier.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -89,12 +92,19 @@ class CollectionCycle {
   // REQUIRES: `mutators`, which are all there are, are stopped.
   bool FinishMark(Mutators mutators, size_t budget);
 
+  // Aborts if the mark is wrong; see verifier.h.
+  //
+  // REQUIRES: FinishMark has just returned true; `mutators` are still stopped.
+  void Verify(Mutators mutators, VerifiedMark mark);
+
   // In kClearing: whether Clear has anything to do.
   bool AnyToClear() const {
     return roots_.AnyToClear(roots_progress_) || marker_->AnyWeak();
   }
   // In kClearing: makes weak references to dead objects refer to nothing.
   void Clear();
+  // In kClearing: aborts if such a reference is left.
+  void VerifyCleared() const;
   // Notifies those who are told of deaths, if Clear has told them of some.
   //
   // REQUIRES: no mutator is stopped.
@@ -136,6 +146,8 @@ class CollectionCycle {
   std::optional<Marker> marker_;
   RootSlotPool::Progress roots_progress_;
   Marker::Observers observers_;
+  // Under verification: what VerifyMark returned.
+  std::vector<const internal::WeakWord*> verified_weak_;
   MarkCounts live_;
   // In all, when this mark began, and what was since the one before.
   AllocationCounts at_start_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -19,7 +20,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bibop/base/run_delay.h"
 #include "bibop/handles/mutator_base.h"
@@ -29,11 +29,16 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/missing_roots.h"
 #include "bibop/runtime/mutator.h"
 #include "bibop/runtime/safepoints.h"
+#include "bibop/runtime/stress.h"
+#include "bibop/runtime/stress_options.h"
 
 namespace bibop {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // What is marked in a pause, at most: a tenth of a millisecond.
 constexpr size_t kMostInPause = 2048;
@@ -88,6 +93,7 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
                      RootSlotPool& roots, Safepoints& safepoints,
                      MemoryKeeper& keeper)
     : options_(options),
+      stress_(options.stress),
       objects_(objects),
       safepoints_(safepoints),
       keeper_(keeper),
@@ -116,7 +122,9 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
   const int64_t due_at = AllocatedBytes() + budget;
   due_at_bytes_.store(due_at, std::memory_order_relaxed);
   wait_at_bytes_.store(due_at + budget, std::memory_order_relaxed);
-  is_small_.store(live_bytes <= kSmallBytes, std::memory_order_relaxed);
+  is_small_.store(
+      live_bytes <= kSmallBytes && !(stress_.Schedules() && stress_.Toss()),
+      std::memory_order_relaxed);
 }
 
 // ---- who drives ----
@@ -140,6 +148,7 @@ void Collector::CheckDoesNotDrive() const {
 }
 
 void Collector::Collect(CycleCause cause, Mutator* self) {
+  if (self != nullptr) self->NoteStack();
   int64_t wanted = 0;
   {
     absl::MutexLock lock(mutex_);
@@ -163,7 +172,23 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
   }
 }
 
+void Collector::CollectForStress(Mutator& self) {
+  if (!stress_.TakeTurn()) return;
+  Collect(CycleCause::kStress, &self);
+  if (options_.mode == CollectionMode::kStopTheWorld || !stress_.Toss()) return;
+  {
+    absl::MutexLock lock(mutex_);
+    if (!TryDrive()) return;
+  }
+  // Little of it: it begins, or goes a bit on.
+  Step(CycleCause::kStress, 1);
+  absl::MutexLock lock(mutex_);
+  driver_ = {};
+  if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
+}
+
 void Collector::CollectDue(Mutator& self) {
+  self.NoteStack();
   const bool incremental = options_.mode == CollectionMode::kIncremental;
   const bool behind =
       AllocatedBytes() >= wait_at_bytes_.load(std::memory_order_relaxed);
@@ -214,8 +239,9 @@ void Collector::Run() {
       if (ending_.load(std::memory_order_relaxed)) return;
       TryDrive();
     }
-    // Another thread may have collected meanwhile.
-    if (AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
+    // Another thread may have collected meanwhile; or begun to, under stress.
+    if (cycle_.phase() != CollectionCycle::Phase::kSweeping ||
+        AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
       try {
         DriveToEnd(CycleCause::kBudgetSpent);
       } catch (const std::exception& error) {
@@ -243,6 +269,7 @@ bool Collector::Step(CycleCause cause, size_t budget) {
   if (cycle_.phase() == CollectionCycle::Phase::kSweeping) {
     Begin(cause);
   } else {
+    stress_.Reach(StressPhase::kMarking);
     const bool all_marked = budget == CollectionCycle::kEverything
                                 ? cycle_.MarkTogether(ending_)
                                 : cycle_.Mark(budget);
@@ -261,40 +288,57 @@ bool Collector::Step(CycleCause cause, size_t budget) {
 Collector::PauseTimes Collector::Pause(
     absl::FunctionRef<void(CollectionCycle::Mutators)> work) {
   const absl::Duration waited = ThreadRunDelay();
-  const absl::Time start = absl::Now();
+  const Clock::time_point start = Clock::now();
   const std::vector<MutatorBase*> mutators = safepoints_.StopTheWorld();
-  const absl::Duration to_safepoint = absl::Now() - start;
+  const absl::Duration to_safepoint = absl::FromChrono(Clock::now() - start);
   work(mutators);
   safepoints_.ResumeTheWorld();
-  const PauseTimes times = {absl::Now() - start, ThreadRunDelay() - waited};
+  const PauseTimes times = {absl::FromChrono(Clock::now() - start),
+                            ThreadRunDelay() - waited};
   current_.time_to_safepoint =
       std::max(current_.time_to_safepoint, to_safepoint);
   current_.pause += times.wall;
   return times;
 }
 
+size_t Collector::MostInFirstPause() const {
+  if (options_.mode == CollectionMode::kStopTheWorld) {
+    return CollectionCycle::kEverything;
+  }
+  // Or small heaps would never be marked while mutators run.
+  if (stress_.Schedules() && stress_.Toss()) return 0;
+  // What will not be finished in the pause is not begun in it: how long even a
+  // little takes depends on whether the heap fits into the caches.
+  return stats().live_objects > static_cast<int64_t>(kMostInPause)
+             ? 0
+             : kMostInPause;
+}
+
 void Collector::Begin(CycleCause cause) {
   current_ = {};
   current_.cause = cause;
-  const absl::Time start = absl::Now();
+  const Clock::time_point start = Clock::now();
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
-  current_.sweep_time = absl::Now() - start;
-  const size_t most = options_.mode == CollectionMode::kStopTheWorld
-                          ? CollectionCycle::kEverything
-                          : kMostInPause;
+  current_.sweep_time = absl::FromChrono(Clock::now() - start);
+  stress_.Reach(StressPhase::kMarkStart);
+  const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
       absl::MutexLock lock(mutex_);
       ++begun_;
     }
-    mark_start_ = absl::Now();
+    mark_start_ = Clock::now();
     cycle_.StartMark(mutators);
-    if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
+    if (most == 0 || !cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) {
+      return;
+    }
     NoteMarked(mutators);
-    const bool clears = cycle_.AnyToClear();
-    if (clears && options_.mode != CollectionMode::kStopTheWorld) return;
-    if (clears) cycle_.Clear();
+    CheckMarked(mutators, /*in_one_pause=*/true);
+    if (cycle_.AnyToClear() && options_.mode != CollectionMode::kStopTheWorld) {
+      return;
+    }
+    ClearReferences();
     cycle_.EndClearing();
     cycle_.StartSweep();
   });
@@ -303,8 +347,11 @@ void Collector::Begin(CycleCause cause) {
 }
 
 void Collector::TryFinish() {
+  stress_.Reach(StressPhase::kMarkFinish);
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
-    if (cycle_.FinishMark(mutators, kMostInPause)) NoteMarked(mutators);
+    if (!cycle_.FinishMark(mutators, kMostInPause)) return;
+    NoteMarked(mutators);
+    CheckMarked(mutators, /*in_one_pause=*/false);
   });
   ++current_.finish_attempts;
   current_.final_pause = std::max(current_.final_pause, times.wall);
@@ -313,18 +360,40 @@ void Collector::TryFinish() {
 }
 
 void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
-  current_.mark_time = absl::Now() - mark_start_;
+  current_.mark_time = absl::FromChrono(Clock::now() - mark_start_);
   const MarkCounts live = cycle_.live();
   const AllocationCounts allocated = cycle_.allocated();
   current_.live_objects = live.objects;
   current_.live_bytes = live.bytes;
+  stress_.NoteAlive(live.objects);
   current_.allocated_objects = allocated.objects;
   current_.allocated_bytes = allocated.bytes;
   SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
 }
 
-void Collector::Clear() {
+void Collector::CheckMarked(CollectionCycle::Mutators mutators,
+                            bool in_one_pause) {
+  const StressOptions& stress = stress_.options();
+  if (stress.verify != VerifyLevel::kNothing) {
+    const bool exact = stress.verify == VerifyLevel::kExact;
+    cycle_.Verify(mutators, {.in_one_pause = in_one_pause,
+                             .exact = exact && in_one_pause});
+  }
+  if (stress.missing_roots != MissingRoots::kIgnore) {
+    FindMissingRoots(objects_, mutators, stress.missing_roots);
+  }
+}
+
+void Collector::ClearReferences() {
   if (cycle_.AnyToClear()) cycle_.Clear();
+  if (stress_.options().verify != VerifyLevel::kNothing) {
+    cycle_.VerifyCleared();
+  }
+}
+
+void Collector::Clear() {
+  stress_.Reach(StressPhase::kClearing);
+  ClearReferences();
   cycle_.EndClearing();
   // A mutator may be in a weak read that began before.
   safepoints_.Handshake([](MutatorBase&) {});
@@ -332,6 +401,7 @@ void Collector::Clear() {
 }
 
 void Collector::End() {
+  stress_.Reach(StressPhase::kSweeping);
   {
     absl::MutexLock lock(mutex_);
     current_.cycle = ++cleared_;

@@ -23,6 +23,7 @@
 #define BIBOP_RUNTIME_COLLECTOR_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,6 +43,7 @@
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/safepoints.h"
+#include "bibop/runtime/stress.h"
 
 namespace bibop {
 
@@ -79,6 +81,16 @@ class Collector {
     }
   }
 
+  // Under stress: what comes at an allocation, and at a safepoint. On the
+  // thread of `self`, at a safepoint.
+  void CountAllocation(Mutator& self) {
+    if (stress_.CountAllocation()) CollectForStress(self);
+  }
+  void CountSafepoint(Mutator& self) {
+    stress_.CountSafepoint();
+    if (stress_.options().every_safepoint) CollectForStress(self);
+  }
+
   // Counts bytes outside of the heap as allocated. Any thread may call it.
   void CountExternal(int64_t bytes) {
     external_allocated_.fetch_add(bytes, std::memory_order_relaxed);
@@ -100,6 +112,9 @@ class Collector {
   }
   void SetBudget(int64_t live_bytes, int64_t mutators);
   void CollectDue(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Runs a cycle, and perhaps the beginning of another, beside which the
+  // mutator then runs.
+  void CollectForStress(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Waits until that cycle has cleared what it clears.
   void WaitUntilCleared(int64_t cycle, Mutator& self)
@@ -125,6 +140,8 @@ class Collector {
   bool Step(CycleCause cause, size_t budget);
   // The parts.
   void Begin(CycleCause cause);
+  // How much is marked in the pause that begins a cycle.
+  size_t MostInFirstPause() const;
   void TryFinish();
   void Clear();
   void End();
@@ -136,15 +153,20 @@ class Collector {
   PauseTimes Pause(absl::FunctionRef<void(CollectionCycle::Mutators)> work);
   // In a pause, when the mark has finished.
   void NoteMarked(CollectionCycle::Mutators mutators);
+  // The same, under stress. `in_one_pause`: it began in this pause.
+  void CheckMarked(CollectionCycle::Mutators mutators, bool in_one_pause);
+  // Clears what has to be.
+  void ClearReferences();
 
   const HeapOptions& options_;
+  Stress stress_;
   ObjectHeap& objects_;
   Safepoints& safepoints_;
   MemoryKeeper& keeper_;
   // Used by the thread that drives.
   CollectionCycle cycle_;
   CycleStats current_;
-  absl::Time mark_start_;
+  std::chrono::steady_clock::time_point mark_start_;
 
   // The sum of all positive adjustments of external bytes. Written by any
   // thread, read by running mutators; orders nothing: relaxed.

@@ -17,10 +17,12 @@
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_environment.h"
 
 namespace bibop {
 
 absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
+  if (absl::Status s = ApplyStressFromEnvironment(options); !s.ok()) return s;
   if (absl::Status s = Validate(options); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
       ObjectHeap::Create(options.max_bytes);

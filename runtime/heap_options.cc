@@ -1,6 +1,8 @@
 #include "bibop/runtime/heap_options.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -33,6 +35,9 @@ absl::Status Validate(const HeapOptions& options) {
   status.Update(InRange("markers", options.markers, 0, 256));
   status.Update(InRange("safepoint_warning", options.safepoint_warning,
                         absl::Milliseconds(1), absl::InfiniteDuration()));
+  status.Update(InRange("stress.every_nth_allocation",
+                        options.stress.every_nth_allocation, int64_t{0},
+                        std::numeric_limits<int64_t>::max()));
   if (options.decommit_half_life != absl::InfiniteDuration()) {
     status.Update(InRange("decommit_half_life", options.decommit_half_life,
                           absl::ZeroDuration(), absl::Hours(1)));

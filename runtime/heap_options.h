@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "bibop/heap/cage.h"
 #include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/stress_options.h"
 
 namespace bibop {
 
@@ -76,6 +77,10 @@ struct HeapOptions {
   // In builds with --//:checked_handles: a HandleScope that gets more handles
   // aborts, for it probably grows in a loop. 0 is no limit.
   size_t max_handles_per_scope = 0;
+
+  // For tests: what the heap does to make bugs show. The environment variable
+  // BIBOP_STRESS adds to it.
+  StressOptions stress = {};
 
   // Called after each collection, where set, on the thread that ran it, which
   // may be one of the heap's. It may neither allocate in the heap nor collect:

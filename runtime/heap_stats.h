@@ -14,6 +14,7 @@ enum class CycleCause {
   kRequested,    // Heap::Collect was called
   kBudgetSpent,  // so much was allocated since the last one
   kHeapFull,     // an allocation found no room
+  kStress,       // HeapOptions::stress asked for it
 };
 
 // One collection. Bytes are those of cells: what objects take with the padding

@@ -19,6 +19,7 @@
 #include "bibop/runtime/heap.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/safepoints.h"
+#include "bibop/runtime/stress_options.h"
 
 namespace bibop {
 
@@ -49,6 +50,12 @@ Mutator::Mutator(Heap& heap, LocalAllocator allocator)
       thread_(std::this_thread::get_id()),
       attached_(heap.safepoints_.Attach(*this, state_)) {
   handles().set_max_handles_per_scope(heap.options_.max_handles_per_scope);
+  const StressOptions& stress = heap.options_.stress;
+  if (stress.every_nth_allocation != 0)
+    this->allocator().LimitRegionsToOneCell();
+  if (stress.every_safepoint || stress.phase != StressPhase::kNone) {
+    state_.SetAlwaysSlow();
+  }
   CheckWhenThreadEnds();
 }
 
@@ -86,6 +93,7 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   CheckMayAllocate();
   handles().FreeSpares();
   Safepoint();
+  heap_.collector_->CountAllocation(*this);
   heap_.collector_->CollectIfDue(*this);
   absl::StatusOr<void*> cell = allocator().AllocateSlow(type, id, size);
   // No collection makes room for what is larger than the heap may be.
@@ -98,6 +106,18 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   heap_.Collect(CycleCause::kHeapFull);
   heap_.objects_->SweepAll();
   return allocator().AllocateSlow(type, id, size);
+}
+
+void Mutator::SafepointSlow() {
+  NoteStack();
+  heap_.safepoints_.StopHere(*this);
+  heap_.collector_->CountSafepoint(*this);
+}
+
+void Mutator::NoteStack() {
+  if (heap_.options_.stress.missing_roots != MissingRoots::kIgnore) {
+    stack_.Take();
+  }
 }
 
 void Mutator::BeginWait() {
@@ -113,6 +133,7 @@ void Mutator::Park() {
   ABSL_CHECK(thread_ == std::this_thread::get_id() && !parked())
       << "a ParkedScope is for a running mutator, on its thread";
   handles().FreeSpares();
+  NoteStack();
   set_parked(true);
   handles().Park();
   BeginWait();

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/build_config.h"
+#include "bibop/base/stack_snapshot.h"
 #include "bibop/handles/capabilities.h"
 #include "bibop/handles/coroutine_ban.h"  // IWYU pragma: export
 #include "bibop/handles/mutator_base.h"
@@ -44,15 +45,18 @@ class Mutator final : public MutatorBase {
   // then by a thread that computes for long without allocating.
   void Safepoint() ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     if constexpr (kCheckedHandles) CheckMayCollect();
-    if (state_.IsRequested()) [[unlikely]] {
-      heap_.safepoints_.StopHere(*this);
-    }
+    if (state_.IsRequested()) [[unlikely]]
+      SafepointSlow();
   }
 
   // As Heap::AdjustExternalBytes, but collects if so many bytes were allocated
   // that a collection is due. To be called by the attached thread, where an
   // allocation could be: not by a destructor or a Trace.
   void AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(internal::no_gc);
+
+  // Where the thread was when it last let a collection run, if the heap looks
+  // for missing roots. For the collector, while it is not running.
+  const StackSnapshot& stack() const { return stack_; }
 
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
                                      size_t size) override;
@@ -66,8 +70,12 @@ class Mutator final : public MutatorBase {
 
   Mutator(Heap& heap, LocalAllocator allocator);
 
+  void SafepointSlow();
   void Park();
   void Unpark();
+  // Notes where the thread is, if the heap looks for missing roots: to be
+  // called by what then waits, or lets a collection run.
+  void NoteStack();
   // Begin and end a stretch in which the thread waits for the collector, and
   // nobody for it.
   void BeginWait();
@@ -78,6 +86,9 @@ class Mutator final : public MutatorBase {
   Heap& heap_;
   const std::thread::id thread_;
   MutatorState state_;
+  // Where the thread was when it last let a collection run. Written by it, read
+  // by the collector while it is not running.
+  StackSnapshot stack_;
   // False if the thread had a mutator already; then this one is destroyed.
   const bool attached_;
 };

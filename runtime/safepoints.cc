@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -16,7 +17,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bibop/handles/mutator_base.h"
 
@@ -64,7 +64,7 @@ bool Safepoints::WaitUntil(const Condition& over, absl::Duration limit) {
 }
 
 void Safepoints::WaitForAnswers() {
-  const absl::Time start = absl::Now();
+  const auto start = std::chrono::steady_clock::now();
   const auto over = [this] {
     return pending_.load(std::memory_order_relaxed) == 0;
   };
@@ -80,7 +80,9 @@ void Safepoints::WaitForAnswers() {
          "Mutator::Safepoint now and then, and one that waits for something, a "
          "lock for example, does so in a ParkedScope";
   WaitUntil(over, absl::InfiniteDuration());
-  ABSL_LOG(WARNING) << "they came to a safepoint after " << absl::Now() - start;
+  ABSL_LOG(WARNING) << "they came to a safepoint after "
+                    << absl::FromChrono(std::chrono::steady_clock::now() -
+                                        start);
 }
 
 void Safepoints::GiveAnswer(Attached& self) {

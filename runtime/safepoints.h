@@ -6,6 +6,8 @@
 //   bit 0, kParked      it may not touch the heap, and nobody waits for it: it
 //                       is in a ParkedScope, or waits at a safepoint
 //   bit 1, kRequested   the collector wants something of it
+//   bit 2, kAlwaysSlow  set for good, under stress: nothing may be done without
+//                       coming to Safepoints
 //
 //                   Park, a CAS
 //        running 0 -------------> parked kParked
@@ -78,11 +80,16 @@ class MutatorState {
                                          std::memory_order_relaxed);
   }
 
+  // From now on the poll and both of these return what they do when the
+  // collector wants something. On its thread.
+  void SetAlwaysSlow() { Set(kAlwaysSlow); }
+
  private:
   friend class Safepoints;
 
   static constexpr uint32_t kParked = 1;
   static constexpr uint32_t kRequested = 2;
+  static constexpr uint32_t kAlwaysSlow = 4;
 
   // Sets and clears bits. Returns what the word was.
   uint32_t Set(uint32_t bits) {
