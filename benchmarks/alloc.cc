@@ -261,7 +261,7 @@ absl::StatusOr<std::vector<Contest>> Contests() {
 
 // The ratios to look at, and how each thread's speed with others around it
 // compares to that of one alone: 1 is perfect.
-void DeriveOfSize(size_t size, const std::vector<int>& threads, Medians median,
+void DeriveOfSize(size_t size, const std::vector<int>& threads, Figures median,
                   std::vector<Derived>& derived) {
   for (const int number : threads) {
     const std::string contest = NameOf(size, number);
@@ -287,7 +287,7 @@ void DeriveOfSize(size_t size, const std::vector<int>& threads, Medians median,
   }
 }
 
-std::vector<Derived> Derive(Medians median) {
+std::vector<Derived> Derive(Figures median) {
   const std::vector<int> threads = Threads().value();
   std::vector<Derived> derived;
   [&]<size_t... kSize>(std::index_sequence<kSize...>) {

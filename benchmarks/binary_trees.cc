@@ -211,7 +211,7 @@ absl::StatusOr<std::vector<Contest>> Contests() {
 }
 
 // Whether the memory is within bounds: 2.5 times what is live, and 16 MiB.
-std::vector<Derived> Derive(Medians median) {
+std::vector<Derived> Derive(Figures median) {
   std::vector<Derived> derived;
   for (const char* name : {"bibop", "glibc", "tcmalloc", "jemalloc", "mimalloc",
                            "unique_ptr", "shared_ptr"}) {

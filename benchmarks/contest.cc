@@ -4,6 +4,7 @@
 
 #include <ctime>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <string>
@@ -209,13 +210,23 @@ absl::StatusOr<Report> RunAll(const std::vector<std::string>& command_line,
       }
     }
   }
-  if (program.derive) {
-    report.derived = program.derive([&report](absl::string_view contest,
-                                              absl::string_view contestant,
-                                              absl::string_view figure) {
-      return MedianOf(report.contests, contest, contestant, figure);
-    });
-  }
+  const auto derive =
+      [&report](
+          const std::function<std::vector<Derived>(Figures)>& program_does,
+          double Summary::* what) {
+        if (!program_does) return;
+        for (Derived& derived :
+             program_does([&report, what](absl::string_view contest,
+                                          absl::string_view contestant,
+                                          absl::string_view figure) {
+               return SummaryOf(report.contests, contest, contestant, figure).*
+                      what;
+             })) {
+          report.derived.push_back(std::move(derived));
+        }
+      };
+  derive(program.derive, &Summary::median);
+  derive(program.derive_from_largest, &Summary::max);
   return report;
 }
 

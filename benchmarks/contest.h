@@ -33,9 +33,9 @@
 
 namespace bibop::benchmarks {
 
-// The median of a figure; NaN, which Derived::value may be, if the contestant
-// was left out.
-using Medians = absl::FunctionRef<double(absl::string_view contest,
+// The median of a figure's runs, or the largest of their values; NaN, which
+// Derived::value may be, if the contestant was left out.
+using Figures = absl::FunctionRef<double(absl::string_view contest,
                                          absl::string_view contestant,
                                          absl::string_view figure)>;
 
@@ -48,7 +48,9 @@ struct Program {
   // same contests.
   std::function<absl::StatusOr<std::vector<Contest>>()> contests;
   // What else is to be computed from the medians; may be null.
-  std::function<std::vector<Derived>(Medians)> derive = nullptr;
+  std::function<std::vector<Derived>(Figures)> derive = nullptr;
+  // And from the largest values, for what no run may exceed; may be null.
+  std::function<std::vector<Derived>(Figures)> derive_from_largest = nullptr;
 };
 
 // Reads the command line, runs the contests, prints tables. A contestant whose

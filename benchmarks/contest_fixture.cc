@@ -62,7 +62,7 @@ absl::StatusOr<std::vector<Contest>> Contests() {
                                .contestants = contestants}};
 }
 
-std::vector<Derived> Derive(Medians median) {
+std::vector<Derived> Derive(Figures median) {
   return {{.name = "low",
            .value = median("lines", "second", "lines"),
            .at_most = 1},

@@ -340,7 +340,7 @@ absl::StatusOr<std::vector<Contest>> Contests() {
   return contests;
 }
 
-std::vector<Derived> Derive(Medians median) {
+std::vector<Derived> Derive(Figures median) {
   std::vector<Derived> derived;
   for (const Row& row : kRows) {
     derived.push_back({absl::StrCat(row.name, " bibop/", row.reference),

@@ -31,6 +31,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
@@ -210,7 +211,7 @@ absl::StatusOr<std::vector<Contest>> Contests() {
   return contests;
 }
 
-std::vector<Derived> Derive(Medians median) {
+std::vector<Derived> Derive(Figures median) {
   const auto ratio = [&](absl::string_view contest, absl::string_view other) {
     return median(contest, "bibop", kFigure) / median(contest, other, kFigure);
   };

@@ -369,7 +369,7 @@ std::vector<Contest> PersistentContests(int64_t operations) {
           OnTwoThreads(operations)};
 }
 
-std::vector<Derived> DerivePersistents(Medians median) {
+std::vector<Derived> DerivePersistents(Figures median) {
   std::vector<Derived> derived;
   const auto derive = [&](const char* contest, const char* other,
                           std::optional<double> at_most) {

@@ -34,7 +34,7 @@ namespace bibop::benchmarks {
 std::vector<Contest> PersistentContests(int64_t operations);
 
 // What is to be reached.
-std::vector<Derived> DerivePersistents(Medians median);
+std::vector<Derived> DerivePersistents(Figures median);
 
 }  // namespace bibop::benchmarks
 

@@ -54,8 +54,9 @@ bool HasVerdict(const Derived& derived) {
 }
 
 double Reference(const ContestRuns& runs) {
-  return MedianOf(absl::MakeConstSpan(&runs, 1), runs.contest->name,
-                  runs.contest->reference, runs.contest->figure);
+  return SummaryOf(absl::MakeConstSpan(&runs, 1), runs.contest->name,
+                   runs.contest->reference, runs.contest->figure)
+      .median;
 }
 
 void AppendContest(const ContestRuns& runs, int repetitions,
@@ -106,7 +107,8 @@ void AppendOverview(absl::Span<const ContestRuns> contests,
     absl::StrAppendFormat(&table, "%-20s", contest.name);
     for (const std::string& name : names) {
       AppendColumn(
-          name, Short(MedianOf(contests, contest.name, name, contest.figure)),
+          name,
+          Short(SummaryOf(contests, contest.name, name, contest.figure).median),
           table);
     }
     table += '\n';
@@ -158,17 +160,17 @@ Summary Summarize(std::vector<double> values) {
           values.back()};
 }
 
-double MedianOf(absl::Span<const ContestRuns> contests,
-                absl::string_view contest, absl::string_view contestant,
-                absl::string_view figure) {
+Summary SummaryOf(absl::Span<const ContestRuns> contests,
+                  absl::string_view contest, absl::string_view contestant,
+                  absl::string_view figure) {
   for (const ContestRuns& runs : contests) {
     if (runs.contest->name != contest) continue;
     for (const ContestantRuns& entry : runs.contestants) {
       if (entry.contestant->name != contestant) continue;
-      return SummaryOf(entry, std::string(figure)).median;
+      return SummaryOf(entry, std::string(figure));
     }
   }
-  return std::numeric_limits<double>::quiet_NaN();
+  return Summarize({});
 }
 
 std::string FormatTable(const Report& report) {

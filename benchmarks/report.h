@@ -50,11 +50,11 @@ struct Summary {
 };
 Summary Summarize(std::vector<double> values);
 
-// Returns the median of a figure of a contestant, NaN if there is none such or
+// Returns a figure of a contestant in short, with NaNs if there is none such or
 // if it was left out.
-double MedianOf(absl::Span<const ContestRuns> contests,
-                absl::string_view contest, absl::string_view contestant,
-                absl::string_view figure);
+Summary SummaryOf(absl::Span<const ContestRuns> contests,
+                  absl::string_view contest, absl::string_view contestant,
+                  absl::string_view figure);
 
 // Returns a table for each contest, one of all their medians if there are
 // several, and the derived numbers.

@@ -307,7 +307,11 @@ size_t Collector::MostInFirstPause() const {
   }
   // Or small heaps would never be marked while mutators run.
   if (stress_.Schedules() && stress_.Toss()) return 0;
-  return kMostInPause;
+  // What will not be finished in the pause is not begun in it: how long even a
+  // little takes depends on whether the heap fits into the caches.
+  return stats().live_objects > static_cast<int64_t>(kMostInPause)
+             ? 0
+             : kMostInPause;
 }
 
 void Collector::Begin(CycleCause cause) {
@@ -326,7 +330,9 @@ void Collector::Begin(CycleCause cause) {
     }
     mark_start_ = Clock::now();
     cycle_.StartMark(mutators);
-    if (!cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) return;
+    if (most == 0 || !cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) {
+      return;
+    }
     NoteMarked(mutators);
     CheckMarked(mutators, /*in_one_pause=*/true);
     if (cycle_.AnyToClear() && options_.mode != CollectionMode::kStopTheWorld) {

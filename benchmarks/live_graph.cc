@@ -1,0 +1,35 @@
+#include "bibop/benchmarks/live_graph.h"
+
+#include <cstddef>
+
+#include "bibop/gc.h"
+
+namespace bibop::benchmarks {
+
+LiveGraph::LiveGraph(Mutator& mutator, HandleScope& scope, size_t objects)
+    : mutator_(mutator), table_(scope.NewArray<Member<Node>>(objects)) {
+  for (Member<Node>& place : *table_) {
+    HandleScope inner(mutator_);
+    place = inner.New<Node>();
+  }
+  for (Member<Node>& place : *table_) {
+    for (Member<Node>& edge : place->edges) edge = AnyNode();
+    mutator_.Safepoint();
+  }
+}
+
+void LiveGraph::Operate() {
+  {
+    HandleScope scope(mutator_);
+    MutableHandle<Small> last = scope.Mutable(scope.New<Small>());
+    for (size_t i = 1; i < kBytesPerOperation / sizeof(Small); ++i) {
+      HandleScope inner(mutator_);
+      const Handle<Small> next = inner.New<Small>();
+      next->next = last;
+      last = next;
+    }
+  }
+  for (int i = 0; i < kUpdatesPerOperation; ++i) Update();
+}
+
+}  // namespace bibop::benchmarks

@@ -1,0 +1,162 @@
+// Latency: how long operations take that allocate, and change references, while
+// collections run.
+//
+//   bazel run -c opt //benchmarks:op_latency -- --operations=10000000
+//
+// An operation allocates 1 KiB of small objects, and makes four references of a
+// graph of --nodes objects of 48 bytes refer elsewhere (live_graph.h). One
+// thread does one after the other; collections run when the heap finds them
+// due.
+//
+//   concurrent, incremental, stop_the_world   the modes of a heap
+//
+// Compares the 99.99th percentile of the time an operation took, in wall time.
+// Figures that say `net` leave out the time in which the thread was ready to
+// run and the system let others run. It is asked for where an operation took
+// longer than 50 microseconds, and each thousand operations, so that it costs
+// nothing; what shorter operations among the last thousand waited is so taken
+// for the long one's.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "bibop/base/run_delay.h"
+#include "bibop/benchmarks/command_line.h"
+#include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/latencies.h"
+#include "bibop/benchmarks/live_graph.h"
+#include "bibop/gc.h"
+
+ABSL_FLAG(int64_t, operations, 10'000'000, "operations of each run: 1 to 2^40");
+ABSL_FLAG(int64_t, nodes, 4'000'000, "nodes of the graph: 1 to 2^31");
+
+namespace bibop::benchmarks {
+namespace {
+
+constexpr char kFigure[] = "p9999_us";
+
+int64_t Now() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+int64_t Waited() { return absl::ToInt64Nanoseconds(ThreadRunDelay()); }
+
+void AddFigures(const std::string& prefix, const Latencies& latencies,
+                std::vector<Figure>& figures) {
+  const auto add = [&](const char* name, int64_t time) {
+    figures.push_back(
+        {absl::StrCat(prefix, name), static_cast<double>(time) / 1000});
+  };
+  add("p50_us", latencies.Quantile(0.5));
+  add("p99_us", latencies.Quantile(0.99));
+  add("p999_us", latencies.Quantile(0.999));
+  add("p9999_us", latencies.Quantile(0.9999));
+  add("max_us", latencies.max());
+}
+
+RunResult Run(CollectionMode mode, int64_t operations) {
+  constexpr int64_t kLong = 50'000;
+  constexpr int64_t kBetweenLooks = 1000;
+  const auto heap = Heap::Create({.mode = mode}).value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  LiveGraph graph(mutator, scope,
+                  static_cast<size_t>(absl::GetFlag(FLAGS_nodes)));
+  const int64_t cycles = heap->stats().cycles;
+  Latencies wall;
+  Latencies net;
+  int64_t waited = Waited();
+  const int64_t start = Now();
+  int64_t before = start;
+  for (int64_t i = 0; i < operations; ++i) {
+    graph.Operate();
+    int64_t now = Now();
+    const int64_t took = now - before;
+    int64_t others = 0;
+    if (took > kLong || i % kBetweenLooks == 0) [[unlikely]] {
+      const int64_t waited_before = waited;
+      waited = Waited();
+      if (took > kLong) others = std::min(waited - waited_before, took);
+      // What that took is nobody's.
+      now = Now();
+    }
+    wall.Add(took);
+    net.Add(took - others);
+    before = now;
+  }
+  RunResult result = {.units = operations};
+  AddFigures("", wall, result.figures);
+  AddFigures("net_", net, result.figures);
+  const HeapStats stats = heap->stats();
+  result.figures.push_back(
+      {"operations_s", static_cast<double>(before - start) / 1e9});
+  result.figures.push_back(
+      {"cycles", static_cast<double>(stats.cycles - cycles)});
+  result.figures.push_back(
+      {"heap_mib", static_cast<double>(stats.block_bytes) / (1 << 20)});
+  result.figures.push_back(
+      {"longest_pause_us", absl::ToDoubleMicroseconds(stats.max_pause)});
+  return result;
+}
+
+absl::StatusOr<std::vector<Contest>> Contests() {
+  const int64_t operations = absl::GetFlag(FLAGS_operations);
+  absl::Status status =
+      CheckFlag("operations", operations, 1, int64_t{1} << 40);
+  status.Update(
+      CheckFlag("nodes", absl::GetFlag(FLAGS_nodes), 1, int64_t{1} << 31));
+  if (!status.ok()) return status;
+  const auto contestant = [](const char* name,
+                             CollectionMode mode) -> Contestant {
+    return {.name = name,
+            .run = [mode](int64_t size) { return Run(mode, size); }};
+  };
+  return std::vector<Contest>{
+      {.name = "operations",
+       .size = operations,
+       .unit = "operations",
+       .figure = kFigure,
+       .other_figures = {"p50_us", "p99_us", "p999_us", "max_us",
+                         "net_p9999_us", "net_max_us", "operations_s", "cycles",
+                         "heap_mib"},
+       .reference = "stop_the_world",
+       .contestants = {
+           contestant("concurrent", CollectionMode::kConcurrent),
+           contestant("incremental", CollectionMode::kIncremental),
+           contestant("stop_the_world", CollectionMode::kStopTheWorld)}}};
+}
+
+std::vector<Derived> DeriveFromMedians(Figures median) {
+  return {{"concurrent net p99.99 in us",
+           median("operations", "concurrent", "net_p9999_us"), 100}};
+}
+
+std::vector<Derived> DeriveFromLargest(Figures largest) {
+  return {{"concurrent net max in us, worst run",
+           largest("operations", "concurrent", "net_max_us"), 3000}};
+}
+
+}  // namespace
+}  // namespace bibop::benchmarks
+
+int main(int argc, char** argv) {
+  return bibop::benchmarks::RunContests(
+      argc, argv,
+      {.description = "Measures how long operations take while collections "
+                      "run.",
+       .contests = bibop::benchmarks::Contests,
+       .derive = bibop::benchmarks::DeriveFromMedians,
+       .derive_from_largest = bibop::benchmarks::DeriveFromLargest});
+}
