@@ -13,7 +13,8 @@
 //   bibop::Handle<Node> root = scope.New<Node>("root");
 //   root->left = scope.New<Node>("leaf");
 //
-// README.md says what a thread may do; docs/handles.md is the guide to handles.
+// README.md says what a thread may do; docs/handles.md is the guide to handles,
+// docs/weak_references.md to references that keep nothing alive.
 
 #ifndef BIBOP_GC_H_
 #define BIBOP_GC_H_
@@ -31,8 +32,12 @@
 #include "bibop/handles/persistent.h"
 #include "bibop/handles/sealed_handle_scope.h"
 #include "bibop/handles/weak_persistent.h"
+#include "bibop/marker/ephemeron.h"
+#include "bibop/marker/finalization_registry.h"
 #include "bibop/marker/marking_visitor.h"
 #include "bibop/marker/member.h"
+#include "bibop/marker/weak_map.h"
+#include "bibop/marker/weak_member.h"
 #include "bibop/runtime/heap.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"

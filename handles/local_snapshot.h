@@ -42,6 +42,13 @@ class LocalSnapshot {
     shaded_[count_++] = object;
   }
 
+  // While the heap is being marked, has `object` traced like one that was there
+  // when the mark began, although it was born marked: for one into which
+  // references were copied that nobody may have kept. As Shade otherwise.
+  //
+  // REQUIRES: the object begins there, and no other thread knows of it yet.
+  void ShadeNew(const void* object);
+
   // Gives the heap's mark queue what was shaded.
   void Flush();
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/base/prefetch.h"
@@ -18,9 +20,16 @@
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/type_info.h"
+#include "bibop/marker/death_watch.h"
 #include "bibop/marker/mark_stack.h"
+#include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
+
+using internal::EphemeronCell;
+
 namespace {
 
 // Prefetches the first cache line's worth of an object, which is often on two
@@ -102,6 +111,7 @@ inline void Marker::Mark(Batch& batch) {
 }
 
 // Counts the objects and visits what they refer to.
+template <bool look_up>
 inline void Marker::Trace(const Batch& batch) {
   size_t bytes = 0;
   for (size_t i = 0; i < batch.size; ++i) {
@@ -116,6 +126,11 @@ inline void Marker::Trace(const Batch& batch) {
       bytes += block->cell_size;
     }
     if (type->trace != nullptr) type->trace(batch.cells[i], visitor_);
+    if constexpr (look_up) {
+      pending_.Resolve(batch.cells[i], [this](const EphemeronCell& cell) {
+        visitor_.VisitPointer(cell.value().Load());
+      });
+    }
   }
   counts_.objects += static_cast<int64_t>(batch.size);
   counts_.bytes += static_cast<int64_t>(bytes);
@@ -152,7 +167,8 @@ bool Marker::TakeMore() {
   return !batch.empty();
 }
 
-bool Marker::Drain(size_t budget) {
+template <bool look_up>
+bool Marker::DrainPointers(size_t budget) {
   // So many pointers are given to another marker.
   constexpr size_t kMostShared = 4096;
   const ObjectHeap::TracingScope tracing(heap_);
@@ -170,14 +186,105 @@ bool Marker::Drain(size_t budget) {
     TakeTo(batch);
     looked_at += batch.size;
     Mark(batch);
-    Trace(batch);
+    Trace<look_up>(batch);
   }
   return stack.empty() && !TakeMore();
 }
 
-void Marker::Absorb(const Marker& other) {
+bool Marker::Drain(size_t budget) {
+  if (!pending_.IsNobodyWaiting()) return DrainEphemerons(budget);
+  return DrainPointers<false>(budget);
+}
+
+bool Marker::DrainEphemerons(size_t budget) {
+  if (counts_.objects != looked_up_) look_again_ = {0, pending_.all().size()};
+  bool done = false;
+  while (!done) {
+    const int64_t before = counts_.objects;
+    if (!(pending_.IsNobodyWaiting() ? DrainPointers<false>(budget)
+                                     : DrainPointers<true>(budget))) {
+      break;
+    }
+    budget -= std::min(budget, static_cast<size_t>(counts_.objects - before));
+    if (!LookAtEphemerons(budget)) break;
+    done = visitor_.stack().empty();
+  }
+  looked_up_ = counts_.objects;
+  return done;
+}
+
+bool Marker::LookAtEphemerons(size_t& budget) {
+  auto& [next, end] = look_again_;
+  for (; next < end; ++next, --budget) {
+    if (budget == 0) return false;
+    const EphemeronCell& cell = *pending_.all()[next].cell;
+    const void* key = cell.key().Load();
+    if (EphemeronCell::IsObject(key) && IsMarked(key)) {
+      visitor_.VisitPointer(cell.value().Load());
+    }
+  }
+  std::vector<internal::EphemeronCells>& visited = visitor_.weak().ephemerons;
+  while (!visited.empty()) {
+    internal::EphemeronCells& cells = visited.back();
+    for (; cells.count > 0; ++cells.first, --cells.count, --budget) {
+      if (budget == 0) return false;
+      LookAt({cells.first, cells.in_use});
+    }
+    visited.pop_back();
+  }
+  return true;
+}
+
+void Marker::LookAt(internal::PendingEphemerons::Pending ephemeron) {
+  const void* key = ephemeron.cell->key().Load();
+  const void* value = ephemeron.cell->value().Load();
+  if (!EphemeronCell::IsObject(key)) {
+    if (value != nullptr) pending_.Add(nullptr, ephemeron);
+    return;
+  }
+  const Place place = Find(key);
+  if (place.block->MarkOf(place.index) == epoch_) {
+    visitor_.VisitPointer(value);
+  } else {
+    pending_.Add(place.cell, ephemeron);
+  }
+}
+
+bool Marker::AnyWeak() const {
+  const internal::WeakLists& weak = visitor_.weak();
+  return !weak.words.empty() || !weak.watches.empty() ||
+         !pending_.all().empty();
+}
+
+bool Marker::ClearIfDead(const internal::WeakWord& word, void* after) const {
+  void* object = word.Load();
+  return EphemeronCell::IsObject(object) && !IsMarked(object) &&
+         word.Replace(object, after);
+}
+
+void Marker::ClearWeak(Observers& observers) const {
+  for (const internal::WeakWord* word : visitor_.weak().words) {
+    ClearIfDead(*word, nullptr);
+  }
+  for (const internal::DeathWatch* watch : visitor_.weak().watches) {
+    if (ClearIfDead(watch->object(), nullptr) &&
+        watch->observer()->OnDeath(watch->id())) {
+      observers.push_back(watch->observer());
+    }
+  }
+  for (const auto& [cell, in_use] : pending_.all()) {
+    ClearIfDead(cell->value(), nullptr);
+    if (ClearIfDead(cell->key(), EphemeronCell::Erased()) &&
+        in_use != nullptr) {
+      in_use->fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+}
+
+void Marker::Absorb(Marker& other) {
   counts_.objects += other.counts_.objects;
   counts_.bytes += other.counts_.bytes;
+  visitor_.weak().Absorb(other.visitor_.weak());
 }
 
 }  // namespace bibop

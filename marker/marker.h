@@ -25,13 +25,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/log/absl_check.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -75,7 +81,7 @@ class Marker final : public RootVisitor {
   bool Drain(size_t budget = kEverything);
 
   // Adds what `other`, which has nothing left to do, has marked and noted.
-  void Absorb(const Marker& other);
+  void Absorb(Marker& other);
 
   // Whether the object that `object` points at or into was marked.
   //
@@ -83,6 +89,28 @@ class Marker final : public RootVisitor {
   //
   // Aborts if it is in another heap.
   bool IsMarked(const void* object) const;
+
+  // As Drain, and marks the values of ephemerons whose keys are marked, until
+  // there are no more; `budget` counts ephemerons, too. May be called again and
+  // again: where it has found ephemerons that wait for their keys Drain does
+  // the same from then on, but for keys that other markers mark meanwhile: so
+  // when they are done this has to be called once more.
+  //
+  // (Linear in the number of ephemerons: see weak_lists.h.)
+  bool DrainEphemerons(size_t budget = kEverything);
+
+  // Whether weak references were found that ClearWeak has to look at.
+  bool AnyWeak() const;
+
+  // Those who are to be notified of deaths.
+  using Observers = std::vector<std::shared_ptr<internal::DeathObserver>>;
+
+  // Makes weak references in the heap to objects that were not marked refer to
+  // nothing, tells observers of deaths, and adds those that are to be notified
+  // to `observers`. Mutators may run.
+  //
+  // REQUIRES: the heap is in kClearing; the last DrainEphemerons left nothing.
+  void ClearWeak(Observers& observers) const;
 
   // What was marked.
   MarkCounts counts() const { return counts_; }
@@ -109,7 +137,23 @@ class Marker final : public RootVisitor {
   // Each step leaves to the next what it is to do.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void TakeTo(Batch& batch);
   ABSL_ATTRIBUTE_ALWAYS_INLINE void Mark(Batch& batch);
+  // With `look_up`, also visits the values of ephemerons that waited for one.
+  template <bool look_up>
   ABSL_ATTRIBUTE_ALWAYS_INLINE void Trace(const Batch& batch);
+
+  // What Drain does, with or without look-ups.
+  template <bool look_up>
+  bool DrainPointers(size_t budget);
+
+  // Looks at ephemerons: at those that were visited, and if objects were marked
+  // without a look-up also at those that waited before. Visits the values of
+  // those whose keys are marked. Counts `budget` down; returns false if it does
+  // not suffice.
+  bool LookAtEphemerons(size_t& budget);
+  void LookAt(internal::PendingEphemerons::Pending ephemeron);
+  // Makes the word `after` if it refers to a dead object; returns whether it
+  // did.
+  bool ClearIfDead(const internal::WeakWord& word, void* after) const;
   // Gets more pointers to look at, where there are no more. Returns false if
   // there are none.
   bool TakeMore();
@@ -118,6 +162,12 @@ class Marker final : public RootVisitor {
   const Epoch epoch_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
+  internal::PendingEphemerons pending_;
+  // Of those, [first, second) are to be looked at again.
+  std::pair<size_t, size_t> look_again_ = {0, 0};
+  // How many objects were marked when DrainEphemerons last returned: if now
+  // there are more, they were not looked up.
+  int64_t looked_up_ = 0;
 };
 
 }  // namespace bibop

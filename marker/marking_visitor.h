@@ -1,5 +1,6 @@
 // MarkingVisitor: what a class's Trace is given. It collects the Members that
-// it is shown, for the marker to follow.
+// it is shown, for the marker to follow, and the weak references, for the
+// marker to look at when it has followed all.
 //
 // Owned and used by one marker.
 //
@@ -10,6 +11,7 @@
 #define BIBOP_MARKER_MARKING_VISITOR_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -17,7 +19,10 @@
 
 #include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
+#include "bibop/marker/death_watch.h"
 #include "bibop/marker/mark_stack.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -61,6 +66,27 @@ class MarkingVisitor {
 
   // The pointers that were visited, for the marker to take.
   MarkStack& stack() { return stack_; }
+
+  // Visit weak references, for the Trace of the classes that have them: what
+  // they refer to is not followed.
+  void VisitWeak(const internal::WeakWord& word) {
+    if (word.Load() != nullptr) weak_.words.push_back(&word);
+  }
+  void VisitDeathWatch(const internal::DeathWatch& watch) {
+    if (watch.object().Load() != nullptr) weak_.watches.push_back(&watch);
+  }
+  void VisitEphemeron(const internal::EphemeronCell& cell) {
+    weak_.ephemerons.push_back({&cell, 1, nullptr});
+  }
+  // The cells of a table, of which `in_use` are in use.
+  void VisitEphemerons(std::span<const internal::EphemeronCell> cells,
+                       std::atomic<size_t>& in_use) {
+    weak_.ephemerons.push_back({cells.data(), cells.size(), &in_use});
+  }
+
+  // What weak references were visited.
+  internal::WeakLists& weak() { return weak_; }
+  const internal::WeakLists& weak() const { return weak_; }
 
  private:
   // So many elements of an array are visited at once.
@@ -147,6 +173,7 @@ class MarkingVisitor {
   }
 
   MarkStack stack_;
+  internal::WeakLists weak_;
   std::vector<Elements> arrays_;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -15,7 +16,10 @@
 #include "bibop/handles/root_slots.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/weak_lists.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 namespace {
@@ -60,7 +64,8 @@ class Verifier final : public RootVisitor {
     }
   }
 
-  size_t reached() const { return from_.size(); }
+  // The weak references that were come across.
+  std::vector<const internal::WeakWord*> TakeWeak() { return std::move(weak_); }
 
   // Aborts if something else is marked.
   void CheckNothingElseIsMarked() const {
@@ -135,6 +140,10 @@ class Verifier final : public RootVisitor {
   }
 
   void Trace(const ObjectRef& object) {
+    // Values that live as long as this, their key, does.
+    if (const auto at = waiting_.find(object.start); at != waiting_.end()) {
+      for (const void* value : at->second) Reach(value, ObjectAt(object));
+    }
     if (object.type->trace == nullptr) return;
     object.type->trace(object.start, visitor_);
     do {
@@ -142,6 +151,37 @@ class Verifier final : public RootVisitor {
         Reach(visitor_.stack().Take(1).front(), ObjectAt(object));
       }
     } while (visitor_.TakeElements() != 0);
+    NoteWeak(object);
+  }
+
+  void NoteWeak(const ObjectRef& object) {
+    internal::WeakLists& visited = visitor_.weak();
+    weak_.insert(weak_.end(), visited.words.begin(), visited.words.end());
+    for (const internal::DeathWatch* watch : visited.watches) {
+      weak_.push_back(&watch->object());
+    }
+    for (const internal::EphemeronCells& cells : visited.ephemerons) {
+      for (size_t i = 0; i < cells.count; ++i) {
+        Note(cells.first[i], object);
+      }
+    }
+    visited.words.clear();
+    visited.watches.clear();
+    visited.ephemerons.clear();
+  }
+
+  void Note(const internal::EphemeronCell& cell, const ObjectRef& in) {
+    const void* key = cell.key().Load();
+    const void* value = cell.value().Load();
+    weak_.push_back(&cell.key());
+    weak_.push_back(&cell.value());
+    if (value == nullptr || !internal::EphemeronCell::IsObject(key)) return;
+    const ObjectRef found = Find(key, ObjectAt(in));
+    if (from_.contains(found.start)) {
+      Reach(value, ObjectAt(in));
+    } else {
+      waiting_[found.start].push_back(value);
+    }
   }
 
   const ObjectHeap& heap_;
@@ -155,13 +195,16 @@ class Verifier final : public RootVisitor {
   // What objects in construction refer to: not followed until it is known which
   // objects those are, for their Traces must not be called.
   std::vector<Reference> words_;
+  // Values of ephemerons, by keys that were not reached yet.
+  absl::flat_hash_map<const void*, std::vector<const void*>> waiting_;
+  std::vector<const internal::WeakWord*> weak_;
 };
 
 }  // namespace
 
-size_t VerifyMark(const ObjectHeap& heap,
-                  absl::Span<MutatorBase* const> mutators,
-                  const RootSlotPool& roots, VerifiedMark mark) {
+std::vector<const internal::WeakWord*> VerifyMark(
+    const ObjectHeap& heap, absl::Span<MutatorBase* const> mutators,
+    const RootSlotPool& roots, VerifiedMark mark) {
   heap.CheckInvariants();
   const ObjectHeap::TracingScope tracing(heap);
   Verifier verifier(heap, mark);
@@ -178,10 +221,19 @@ size_t VerifyMark(const ObjectHeap& heap,
   roots.VisitStrong(verifier);
   verifier.Drain();
   if (mark.exact) verifier.CheckNothingElseIsMarked();
-  return verifier.reached();
+  return verifier.TakeWeak();
 }
 
-void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots) {
+void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots,
+                   absl::Span<const internal::WeakWord* const> weak) {
+  for (const internal::WeakWord* word : weak) {
+    const void* object = word->Load();
+    ABSL_CHECK(!internal::EphemeronCell::IsObject(object) ||
+               heap.IsMarked(object))
+        << "verifier: a weak reference at " << word
+        << " still refers to the object at " << object
+        << ", which was found dead";
+  }
   roots.VisitWeak([&heap](const void* object) {
     ABSL_CHECK(heap.IsMarked(object))
         << "verifier: a WeakPersistent still refers to the object at " << object

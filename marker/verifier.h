@@ -10,12 +10,13 @@
 #ifndef BIBOP_MARKER_VERIFIER_H_
 #define BIBOP_MARKER_VERIFIER_H_
 
-#include <cstddef>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -32,20 +33,21 @@ struct VerifiedMark {
 // Aborts, naming the object, its type, and what it was reached from, if an
 // object that can be reached from the roots of `mutators`, which are all there
 // are, or from strong slots of `roots`, is not marked or has no alloc bit, or
-// if an invariant of the heap does not hold. Returns how many objects can be
-// reached.
+// if an invariant of the heap does not hold. Returns the weak references in
+// what can be reached.
 //
 // REQUIRES: the heap is in kClearing, nothing was cleared, the mutators are
 // stopped and have retired their allocators.
-size_t VerifyMark(const ObjectHeap& heap,
-                  absl::Span<MutatorBase* const> mutators,
-                  const RootSlotPool& roots, VerifiedMark mark);
+std::vector<const internal::WeakWord*> VerifyMark(
+    const ObjectHeap& heap, absl::Span<MutatorBase* const> mutators,
+    const RootSlotPool& roots, VerifiedMark mark);
 
-// Aborts if a weak slot refers to an object that is not marked. Mutators may
-// run.
+// Aborts if a weak slot, or one of `weak`, which VerifyMark returned, refers to
+// an object that is not marked. Mutators may run.
 //
-// REQUIRES: the heap is in kClearing, and weak slots were cleared.
-void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots);
+// REQUIRES: the heap is in kClearing, and weak references were cleared.
+void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots,
+                   absl::Span<const internal::WeakWord* const> weak);
 
 }  // namespace bibop
 

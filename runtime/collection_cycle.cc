@@ -15,6 +15,8 @@ namespace {
 
 // So many root slots are shown to the marker at once.
 constexpr size_t kSlotsAtOnce = 4096;
+// So many objects and ephemerons are looked at by one marker alone.
+constexpr size_t kObjectsAtOnce = 1 << 16;
 
 }  // namespace
 
@@ -80,7 +82,7 @@ bool CollectionCycle::Mark(size_t budget) {
   for (;;) {
     const bool all_shown = MarkRootSlots(kSlotsAtOnce);
     if (!marker_->Drain(budget)) return false;
-    if (all_shown) return true;
+    if (all_shown) return marker_->DrainEphemerons(budget);
     if (budget < kEverything) {
       if (budget <= kSlotsAtOnce) return false;
       budget -= kSlotsAtOnce;
@@ -93,7 +95,11 @@ bool CollectionCycle::MarkTogether(const std::atomic<bool>& cancelled) {
   while (!MarkRootSlots(kSlotsAtOnce)) {
     marker_->Drain(kSlotsAtOnce);
   }
-  return pool_.Drain(*marker_, cancelled);
+  // Where ephemerons lead to much, the helpers help with that, too.
+  while (pool_.Drain(*marker_, cancelled)) {
+    if (marker_->DrainEphemerons(kObjectsAtOnce)) return true;
+  }
+  return false;
 }
 
 bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
@@ -115,16 +121,22 @@ void CollectionCycle::Clear() {
   CheckIn(Phase::kClearing);
   roots_.ClearDead(
       [this](const void* object) { return marker_->IsMarked(object); });
+  marker_->ClearWeak(observers_);
 }
 
-void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) const {
+void CollectionCycle::NotifyObservers() {
+  for (const auto& observer : observers_) observer->Notify();
+  observers_.clear();
+}
+
+void CollectionCycle::Verify(Mutators mutators, VerifiedMark mark) {
   CheckIn(Phase::kClearing);
-  bibop::VerifyMark(objects_, mutators, roots_, mark);
+  verified_weak_ = VerifyMark(objects_, mutators, roots_, mark);
 }
 
 void CollectionCycle::VerifyCleared() const {
   CheckIn(Phase::kClearing);
-  bibop::VerifyCleared(objects_, roots_);
+  bibop::VerifyCleared(objects_, roots_, verified_weak_);
 }
 
 void CollectionCycle::EndClearing() {

@@ -26,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "bibop/handles/mutator_base.h"
@@ -34,6 +35,7 @@
 #include "bibop/marker/marker.h"
 #include "bibop/marker/marker_pool.h"
 #include "bibop/marker/verifier.h"
+#include "bibop/marker/weak_word.h"
 
 namespace bibop {
 
@@ -93,14 +95,20 @@ class CollectionCycle {
   // Aborts if the mark is wrong; see verifier.h.
   //
   // REQUIRES: FinishMark has just returned true; `mutators` are still stopped.
-  void Verify(Mutators mutators, VerifiedMark mark) const;
+  void Verify(Mutators mutators, VerifiedMark mark);
 
   // In kClearing: whether Clear has anything to do.
-  bool AnyToClear() const { return roots_.AnyToClear(roots_progress_); }
+  bool AnyToClear() const {
+    return roots_.AnyToClear(roots_progress_) || marker_->AnyWeak();
+  }
   // In kClearing: makes weak references to dead objects refer to nothing.
   void Clear();
   // In kClearing: aborts if such a reference is left.
   void VerifyCleared() const;
+  // Notifies those who are told of deaths, if Clear has told them of some.
+  //
+  // REQUIRES: no mutator is stopped.
+  void NotifyObservers();
   // In kClearing: says that this is done, if there was anything. Before
   // StartSweep every mutator has to come to a safepoint.
   void EndClearing();
@@ -137,6 +145,9 @@ class CollectionCycle {
   // From StartMark on.
   std::optional<Marker> marker_;
   RootSlotPool::Progress roots_progress_;
+  Marker::Observers observers_;
+  // Under verification: what VerifyMark returned.
+  std::vector<const internal::WeakWord*> verified_weak_;
   MarkCounts live_;
   // In all, when this mark began, and what was since the one before.
   AllocationCounts at_start_;

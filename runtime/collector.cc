@@ -173,6 +173,7 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
 }
 
 void Collector::CollectForStress(Mutator& self) {
+  if (!stress_.TakeTurn()) return;
   Collect(CycleCause::kStress, &self);
   if (options_.mode == CollectionMode::kStopTheWorld || !stress_.Toss()) return;
   {
@@ -364,6 +365,7 @@ void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
   const AllocationCounts allocated = cycle_.allocated();
   current_.live_objects = live.objects;
   current_.live_bytes = live.bytes;
+  stress_.NoteAlive(live.objects);
   current_.allocated_objects = allocated.objects;
   current_.allocated_bytes = allocated.bytes;
   SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
@@ -405,6 +407,7 @@ void Collector::End() {
     current_.cycle = ++cleared_;
   }
   keeper_.Wake();
+  cycle_.NotifyObservers();
   {
     absl::MutexLock lock(stats_mutex_);
     stats_.cycles = current_.cycle;

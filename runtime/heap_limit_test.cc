@@ -23,6 +23,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_options.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
@@ -44,6 +45,7 @@ struct OtherPayload {
 TEST(HeapLimit, AFullHeapCollectsAndThenFails) {
   std::vector<CycleStats> cycles;
   auto heap = Heap::Create({.max_bytes = kMiB,
+                            .stress = kNoStress,
                             .on_cycle_end =
                                 [&cycles](const CycleStats& cycle) {
                                   cycles.push_back(cycle);
@@ -110,7 +112,7 @@ TEST(HeapLimit, AnArrayAsLargeAsTheHeapFindsRoomAmongGarbage) {
 }
 
 TEST(HeapLimit, WhatIsLargerThanTheHeapIsRefusedWithoutACollection) {
-  auto heap = Heap::Create({.max_bytes = kMiB}).value();
+  auto heap = Heap::Create({.max_bytes = kMiB, .stress = kNoStress}).value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   EXPECT_EQ(scope.TryNewArray<std::byte>(size_t{1} << 50).status().code(),
@@ -166,7 +168,7 @@ struct Buffer {
 
 TEST(ExternalBytes, MakeCollectionsDue) {
   Lifetimes lifetimes;
-  auto heap = Heap::Create({}).value();
+  auto heap = Heap::Create({.stress = kNoStress}).value();
   MutatorScope mutator(*heap);
   int most = 0;
   for (int i = 0; i < 1000; ++i) {

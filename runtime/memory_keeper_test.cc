@@ -18,6 +18,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_options.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
@@ -86,8 +87,9 @@ bool Eventually(F condition) {
 }
 
 TEST(MemoryKeeper, WhatIsNotNeededGoesBackAndIsUsableAfterwards) {
-  auto heap =
-      Heap::Create({.decommit_half_life = absl::Milliseconds(20)}).value();
+  auto heap = Heap::Create({.decommit_half_life = absl::Milliseconds(20),
+                            .stress = kNoStress})
+                  .value();
   for (int round = 0; round < 2; ++round) {
     MakeAndDrop(*heap, 64 * kMiB);
     EXPECT_TRUE(Eventually([&heap] {
@@ -99,7 +101,9 @@ TEST(MemoryKeeper, WhatIsNotNeededGoesBackAndIsUsableAfterwards) {
 
 // A regression: some MiB went each time that it looked, whatever the half-life.
 TEST(MemoryKeeper, WithALongHalfLifeLittleGoesBackSoon) {
-  auto heap = Heap::Create({.decommit_half_life = absl::Hours(1)}).value();
+  auto heap =
+      Heap::Create({.decommit_half_life = absl::Hours(1), .stress = kNoStress})
+          .value();
   MakeAndDrop(*heap, 64 * kMiB);
   EXPECT_TRUE(Eventually([&heap] { return heap->stats().block_bytes == 0; }));
   absl::SleepFor(absl::Milliseconds(500));
@@ -107,8 +111,9 @@ TEST(MemoryKeeper, WithALongHalfLifeLittleGoesBackSoon) {
 }
 
 TEST(MemoryKeeper, WithAnInfiniteHalfLifeMemoryIsKept) {
-  auto heap =
-      Heap::Create({.decommit_half_life = absl::InfiniteDuration()}).value();
+  auto heap = Heap::Create({.decommit_half_life = absl::InfiniteDuration(),
+                            .stress = kNoStress})
+                  .value();
   MakeAndDrop(*heap, 16 * kMiB);
   EXPECT_TRUE(Eventually([&heap] { return heap->stats().block_bytes == 0; }))
       << "it is swept all the same";
@@ -138,7 +143,7 @@ TEST(MemoryKeeper, DestructorsRunWithoutAnotherAllocation) {
     !defined(ABSL_HAVE_MEMORY_SANITIZER)
 // The sanitizers keep memory of their own for that of the heap.
 TEST(MemoryKeeper, ResidentMemoryFallsBelow64MiBInFiveSecondsAfterAGiB) {
-  auto heap = Heap::Create({}).value();
+  auto heap = Heap::Create({.stress = kNoStress}).value();
   MakeAndDrop(*heap, 1024 * kMiB);
   const absl::Time dropped = absl::Now();
   const auto resident = [] { return ResidentBytes(); };

@@ -22,6 +22,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_options.h"
 #include "bibop/testing/tracked.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -305,8 +306,9 @@ TEST_F(PersistentsTest, AnObjectMayBeRootedInItsConstructor) {
 class BusyPersistentsTest : public PersistentsTest {
  protected:
   BusyPersistentsTest()
-      : PersistentsTest(
-            {.min_budget_bytes = 64 << 10, .small_heap_bytes = 64 << 10}) {}
+      : PersistentsTest({.min_budget_bytes = 64 << 10,
+                         .small_heap_bytes = 64 << 10,
+                         .stress = kNoStress}) {}
 
   // Allocates garbage until two collections ran.
   void SpendTheBudgetTwice(Mutator& mutator) {

@@ -310,8 +310,8 @@ TEST(HeapSafepoints, AThreadParkedInOneHeapRunsInAnother) {
   HandleScope scope(in_other);
   scope.New<int>(1);
   other->Collect();
-  EXPECT_EQ(one->stats().cycles, 1);
-  EXPECT_EQ(other->stats().cycles, 1);
+  EXPECT_GE(one->stats().cycles, 1);
+  EXPECT_GE(other->stats().cycles, 1);
 }
 
 }  // namespace

@@ -33,6 +33,18 @@ class Stress {
            options_.phase != StressPhase::kNone;
   }
 
+  // Whether it is time for a collection that is due: each costs in proportion
+  // to what is alive, so with much alive it often is not.
+  bool TakeTurn() {
+    if (turns_to_skip_.load(std::memory_order_relaxed) <= 0) return true;
+    turns_to_skip_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  // Says how many objects were found alive.
+  void NoteAlive(int64_t objects) {
+    turns_to_skip_.store(objects / kAliveForATurn, std::memory_order_relaxed);
+  }
+
   // Counts an allocation, and returns whether a collection is due.
   bool CountAllocation();
 
@@ -49,6 +61,8 @@ class Stress {
   bool Toss() const { return Random(2) == 0; }
 
  private:
+  static constexpr int64_t kAliveForATurn = 256;
+
   // A number below `limit`.
   uint64_t Random(uint64_t limit) const ABSL_LOCKS_EXCLUDED(mutex_);
   void Wait() const;
@@ -58,6 +72,8 @@ class Stress {
   // relaxed.
   std::atomic<int64_t> allocations_ = 0;
   std::atomic<int64_t> safepoints_ = 0;
+  // Written by the collector, counted down by mutators: relaxed.
+  std::atomic<int64_t> turns_to_skip_ = 0;
   mutable absl::Mutex mutex_;
   mutable std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
 };

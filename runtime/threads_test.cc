@@ -211,7 +211,7 @@ TEST_F(ThreadsTest, AThreadThatOnlyComputesStopsAtASafepoint) {
   heap_->Collect();
   done = true;
   computer.join();
-  EXPECT_EQ(heap_->stats().cycles, 1);
+  EXPECT_GE(heap_->stats().cycles, 1);
 }
 
 // A collection that was asked for covers all garbage of the time it was asked,
