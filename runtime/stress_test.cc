@@ -81,9 +81,9 @@ TEST(StressTurns, WithMuchAliveSomeTurnsAreSkipped) {
   EXPECT_FALSE(stress.CountAllocation());
   EXPECT_TRUE(stress.CountAllocation());
   EXPECT_TRUE(stress.TakeTurn());
-  stress.NoteAlive(255);
+  stress.NoteAlive(63);
   EXPECT_TRUE(stress.TakeTurn());
-  stress.NoteAlive(512);
+  stress.NoteAlive(128);
   EXPECT_FALSE(stress.TakeTurn());
   EXPECT_FALSE(stress.TakeTurn());
   EXPECT_TRUE(stress.TakeTurn());
