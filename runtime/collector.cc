@@ -322,6 +322,9 @@ void Collector::Begin(CycleCause cause) {
   cycle_.FinishSweep();
   current_.sweep_time = absl::FromChrono(Clock::now() - start);
   stress_.Reach(StressPhase::kMarkStart);
+  // A mutator that the sweep kept waiting for a lock may still be waking up: it
+  // does so now, not in the pause.
+  safepoints_.Handshake([](MutatorBase&) {});
   const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
