@@ -179,12 +179,12 @@ void Collector::CollectForStress(Mutator& self) {
   {
     absl::MutexLock lock(mutex_);
     if (!TryDrive()) return;
+    // It goes on with what is begun here.
+    if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
   }
+  const absl::Cleanup stop = [this] { StopDriving(); };
   // Little of it: it begins, or goes a bit on.
   Step(CycleCause::kStress, 1);
-  absl::MutexLock lock(mutex_);
-  driver_ = {};
-  if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
 }
 
 void Collector::CollectDue(Mutator& self) {
