@@ -322,9 +322,11 @@ void Collector::Begin(CycleCause cause) {
   cycle_.FinishSweep();
   current_.sweep_time = absl::FromChrono(Clock::now() - start);
   stress_.Reach(StressPhase::kMarkStart);
-  // A mutator that the sweep kept waiting for a lock may still be waking up: it
-  // does so now, not in the pause.
+  // Who does not come to a safepoint soon, or is about to wake up after it
+  // waited for the sweep, keeps nobody waiting here, as it would in the pause.
+  const Clock::time_point asked = Clock::now();
   safepoints_.Handshake([](MutatorBase&) {});
+  current_.time_to_safepoint = absl::FromChrono(Clock::now() - asked);
   const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
