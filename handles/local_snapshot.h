@@ -11,7 +11,8 @@
 // Owned by a mutator and used by its thread while that runs, by the collector
 // while it is stopped or parked.
 //
-// Invariants: nothing that was shaded is dropped before the mark has finished.
+// Invariants: nothing that was shaded is dropped before it is marked, or the
+// mark has finished.
 
 #ifndef BIBOP_HANDLES_LOCAL_SNAPSHOT_H_
 #define BIBOP_HANDLES_LOCAL_SNAPSHOT_H_

@@ -322,6 +322,11 @@ void Collector::Begin(CycleCause cause) {
   cycle_.FinishSweep();
   current_.sweep_time = absl::FromChrono(Clock::now() - start);
   stress_.Reach(StressPhase::kMarkStart);
+  // Who does not come to a safepoint soon, or is about to wake up after it
+  // waited for the sweep, keeps nobody waiting here, as it would in the pause.
+  const Clock::time_point asked = Clock::now();
+  safepoints_.Handshake([](MutatorBase&) {});
+  current_.time_to_safepoint = absl::FromChrono(Clock::now() - asked);
   const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
