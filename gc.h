@@ -20,6 +20,8 @@
 #define BIBOP_GC_H_
 
 // IWYU pragma: begin_exports
+#include "bibop/containers/allocator.h"
+#include "bibop/containers/containers.h"
 #include "bibop/handles/array.h"
 #include "bibop/handles/branded_handle_scope.h"
 #include "bibop/handles/escapable_handle_scope.h"

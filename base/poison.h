@@ -109,11 +109,11 @@ inline void UnpoisonForObject([[maybe_unused]] void* start,
 }
 
 // Reads a word of memory that may be part of any type, or of several, that may
-// not have been written, and that may be poisoned: unused room in a container,
-// for example.
-ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY
-ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS inline uintptr_t ReadAnyWord(
-    const void* at) {
+// not have been written, that may be poisoned, and that another thread may be
+// writing: unused room in a container, for example.
+ABSL_ATTRIBUTE_NO_SANITIZE_MEMORY ABSL_ATTRIBUTE_NO_SANITIZE_THREAD
+    ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS inline uintptr_t
+    ReadAnyWord(const void* at) {
   using AnyWord [[gnu::may_alias]] = uintptr_t;
 #ifdef BIBOP_TELLS_VALGRIND
   VALGRIND_DISABLE_ERROR_REPORTING;

@@ -68,7 +68,7 @@ class StackSnapshot {
   // What was in registers, among other words.
   std::vector<uintptr_t> registers_;
   // By which AddressSanitizer knows the thread's moved variables.
-  void* fake_stack_ = nullptr;
+  [[maybe_unused]] void* fake_stack_ = nullptr;
 };
 
 }  // namespace bibop

@@ -43,8 +43,8 @@ class ArraySize {
 };
 
 template <class T>
-struct HoldsReferences
-    : std::bool_constant<ObjectReference<T> || Traceable<T>> {
+struct HoldsReferences : std::bool_constant<ObjectReference<T> ||
+                                            Traceable<T> || HeapContainer<T>> {
   static_assert(ObjectReference<T> || Traceable<T> ||
                     !(HasMemberTrace<T> || MutablyTraceable<T>),
                 "the collector cannot call the Trace of this array's elements: "

@@ -51,6 +51,24 @@ void LocalHandles::Extend() {
   next_ = block.next->slots.data();
 }
 
+HandleSlot* LocalHandles::FindRecent(HandleSlot value) const {
+  constexpr std::ptrdiff_t kFew = 16;
+  HandleSlot* const end = NextSlot();
+  HandleSlot* const first = BlockOf(end).slots.data();
+  for (HandleSlot* slot = end; slot != first && end - slot < kFew;) {
+    if (*--slot == value) return slot;
+  }
+  return nullptr;
+}
+
+void LocalHandles::CheckInScope() const {
+  if constexpr (kCountsScopes) {
+    ABSL_CHECK(depth_ > 0)
+        << "a container grows, or is moved out of an object, where no "
+           "HandleScope is open: open one, which roots what is on its way";
+  }
+}
+
 void LocalHandles::FreeSpares() {
   Block* block = &BlockOf(NextSlot());
   for (size_t i = 0; i < kMostSpares && block != nullptr; ++i) {
@@ -107,7 +125,7 @@ void LocalHandles::VisitRootsInConstruction(RootVisitor& visitor) const {
 
 void LocalHandles::VisitRoots(RootVisitor& visitor) const {
   ForEachSlot([&visitor](HandleSlot slot) {
-    if (slot == 0 || (slot & kInConstruction) != 0) return;
+    if (slot == 0 || slot == kVacant || (slot & kInConstruction) != 0) return;
     visitor.VisitRoot(reinterpret_cast<const void*>(slot));
   });
 }

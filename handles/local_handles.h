@@ -9,6 +9,9 @@
 //                   | in construction   | address in an object; 0 for no object
 //                   |
 //
+// Some slots are no handle's: each roots a store of a container, until that
+// gives it back; then kVacant is in the slot, which serves the next store.
+//
 //   block, 4 KiB    | next block | previous block | 510 slots |
 //
 // A block starts at a multiple of its size, so the address of the next slot
@@ -54,6 +57,10 @@ using HandleSlot = uintptr_t;
 // of a program has it.
 inline constexpr HandleSlot kInConstruction = HandleSlot{1} << 63;
 static_assert(sizeof(HandleSlot) == 8);
+
+// What is in a slot that rooted a store and may root another. No address of a
+// program, and in construction neither.
+inline constexpr HandleSlot kVacant = HandleSlot{1} << 62;
 
 // What `object`'s slot holds.
 inline HandleSlot SlotValue(const void* object) {
@@ -116,6 +123,33 @@ class LocalHandles {
     --next_;
     PoisonFreed(slot, sizeof(HandleSlot));
     if constexpr (kCheckedHandles) ledger_->UncountHandle();
+  }
+
+  // Makes sure that RootStore can be called. Aborts under a seal, if a slot has
+  // to be created; checked builds abort if no scope is open.
+  void ReserveForStore() {
+    CheckInScope();
+    if (FindRecent(kVacant) == nullptr) Reserve();
+  }
+
+  // Keeps a store alive until ReleaseStore, or until the innermost open scope
+  // closes.
+  //
+  // REQUIRES: ReserveForStore was called, and no slot was created since.
+  void RootStore(const void* store) {
+    // A second slot would be left when it is released.
+    if (FindRecent(SlotValue(store)) != nullptr) return;
+    if (HandleSlot* slot = FindRecent(kVacant)) {
+      *slot = SlotValue(store);
+      return;
+    }
+    UnpoisonForObject(next_, sizeof(HandleSlot));
+    *next_++ = SlotValue(store);
+  }
+
+  // No longer keeps the store alive, if its slot is among the last few.
+  void ReleaseStore(const void* store) {
+    if (HandleSlot* slot = FindRecent(SlotValue(store))) *slot = kVacant;
   }
 
   // What a scope remembers of the time before it opened, and in checked builds
@@ -296,6 +330,12 @@ class LocalHandles {
   ABSL_ATTRIBUTE_NOINLINE void CheckAndPoison(const Mark& mark);
   template <class M>
   void CloseInLedger(const M& mark, const void* at);
+
+  // The last slot in use that holds `value`, if it is among the last few of its
+  // block; else null.
+  HandleSlot* FindRecent(HandleSlot value) const;
+  // In builds that count scopes aborts if none is open.
+  void CheckInScope() const;
 
   // Makes room for a slot.
   ABSL_ATTRIBUTE_NOINLINE void Extend();

@@ -86,7 +86,9 @@ struct alignas(64) BlockDescriptor {
   // The size of the side record, in the table's units.
   uint8_t side_units = 0;
   // The epoch in whose mark's result the block was last swept. In the first
-  // block of the run.
+  // block of the run. Written by the sweeper, relaxed, and read by who looks
+  // for a live object in a block that may be being swept: what is unmarked in
+  // it then is dead.
   Epoch swept_epoch = 0;
   // The last epoch in which an object in the block was marked. In the first
   // block of the run; others remember that the first was told. Written by
@@ -121,9 +123,26 @@ struct alignas(64) BlockDescriptor {
   Epoch MarkOf(size_t index) const {
     return std::atomic_ref(marks[index]).load(std::memory_order_relaxed);
   }
-  // The type of the object in the cell.
+  // The type of the object in the cell. Of a cell in a region that was handed
+  // out it may be any, or null: its owner is about to say.
   const TypeInfo* TypeOfCell(size_t index) const {
-    return type != nullptr ? type : TypeOf(type_ids[index]);
+    return type != nullptr ? type
+                           : TypeOf(std::atomic_ref(type_ids[index])
+                                        .load(std::memory_order_relaxed));
+  }
+  // Says that the cell of a mixed block is for an object of that type. For who
+  // was handed out the cell. Relaxed: who follows a reference to the object
+  // finds it by what publishes that, and others only look whether it is a
+  // store.
+  void SetTypeOfCell(size_t index, TypeId id) {
+    std::atomic_ref(type_ids[index]).store(id, std::memory_order_relaxed);
+  }
+  Epoch SweptEpoch() const {
+    return std::atomic_ref(const_cast<Epoch&>(swept_epoch))
+        .load(std::memory_order_relaxed);
+  }
+  void SetSwept(Epoch epoch) {
+    std::atomic_ref(swept_epoch).store(epoch, std::memory_order_relaxed);
   }
   // Whether the block is in use. Any thread may ask.
   bool IsInUse() const {

@@ -1,6 +1,7 @@
 #include "bibop/heap/local_allocator.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -56,7 +57,7 @@ absl::StatusOr<void*> LocalAllocator::AllocateSlow(const TypeInfo& type,
                                                    TypeId id, size_t size) {
   if (id == 0) id = RegisterType(type);
   size_t size_class = type.size_class;
-  if (size != type.size) {
+  if (size != type.size || type.is_store) {
     size_class = FindSizeClass(size, std::max(type.alignment, size_t{8}));
   } else if (type.cell_size <= kMaxSmallSize) {
     if (id >= rare_bytes_.size()) rare_bytes_.resize(size_t{id} + 1);
@@ -64,7 +65,8 @@ absl::StatusOr<void*> LocalAllocator::AllocateSlow(const TypeInfo& type,
     if (rare_bytes >= kRareBytes) return AllocateUniform(type, id);
     rare_bytes = static_cast<uint16_t>(rare_bytes + type.cell_size);
   }
-  if (size_class < kNumSizeClasses) return AllocateMixed(id, size, size_class);
+  if (size_class < kNumSizeClasses)
+    return AllocateMixed(type, id, size, size_class);
   absl::StatusOr<void*> object = heap_.AllocateSpan(type, size);
   if (object.ok()) UnpoisonForObject(*object, size);
   return object;
@@ -83,30 +85,32 @@ absl::StatusOr<void*> LocalAllocator::AllocateUniform(const TypeInfo& type,
   return cell;
 }
 
-absl::StatusOr<void*> LocalAllocator::AllocateMixed(TypeId id, size_t size,
+absl::StatusOr<void*> LocalAllocator::AllocateMixed(const TypeInfo& type,
+                                                    TypeId id, size_t size,
                                                     size_t size_class) {
+  const CellsFor what = type.is_store ? CellsFor::kStores : CellsFor::kObjects;
   const size_t cell_size = SizeClassOf(size_class).cell_size;
   const auto give = [id, size](MixedCells cells, uintptr_t cell, size_t index) {
-    cells.block->type_ids[index] = id;
+    cells.block->SetTypeOfCell(index, id);
     UnpoisonForObject(reinterpret_cast<void*>(cell), size);
     return reinterpret_cast<void*>(cell);
   };
   if (size_class >= kNumSmallClasses) {
     absl::StatusOr<MixedCells> cells =
-        heap_.AcquireCells(size_class, 1, TakeCounts());
+        heap_.AcquireCells(what, size_class, 1, TakeCounts());
     if (!cells.ok()) return cells.status();
     Count(*cells->block, 1);
     const size_t index = cells->cells.first;
     return give(*cells, AddressOfCell(*cells->block, index), index);
   }
-  MixedSource& source = mixed_[size_class];
+  MixedSource& source = (type.is_store ? stores_ : mixed_)[size_class];
   Region& region = source.region;
   if (region.next == region.limit) {
     const CellRun used = source.cells.cells;
     if (used.last != 0) Count(*source.cells.block, used.last - used.first);
     source = {};
     absl::StatusOr<MixedCells> cells = heap_.AcquireCells(
-        size_class,
+        what, size_class,
         one_cell_ ? 1 : std::max(kMixedRegionBytes / cell_size, size_t{1}),
         TakeCounts());
     if (!cells.ok()) return cells.status();
@@ -177,23 +181,29 @@ void LocalAllocator::RetireSource(Source& source, TypeId id) {
   source = {};
 }
 
+void LocalAllocator::RetireMixed(
+    CellsFor what, std::array<MixedSource, kNumSmallClasses>& sources) {
+  for (size_t size_class = 0; size_class < sources.size(); ++size_class) {
+    MixedSource& source = sources[size_class];
+    if (source.cells.block == nullptr) continue;
+    const size_t left = (source.region.limit - source.region.next) /
+                        SizeClassOf(size_class).cell_size;
+    const CellRun cells = source.cells.cells;
+    Count(*source.cells.block, cells.last - left - cells.first);
+    heap_.ReturnCells(what, size_class,
+                      {source.cells.block, {cells.last - left, cells.last}});
+    source = {};
+  }
+}
+
 void LocalAllocator::Retire() {
   for (size_t id = 0; id < sources_.size(); ++id) {
     Source& source = sources_[id];
     if (source.block() == nullptr) continue;
     RetireSource(source, static_cast<TypeId>(id));
   }
-  for (size_t size_class = 0; size_class < mixed_.size(); ++size_class) {
-    MixedSource& source = mixed_[size_class];
-    if (source.cells.block == nullptr) continue;
-    const size_t left = (source.region.limit - source.region.next) /
-                        SizeClassOf(size_class).cell_size;
-    const CellRun cells = source.cells.cells;
-    Count(*source.cells.block, cells.last - left - cells.first);
-    heap_.ReturnCells(size_class,
-                      {source.cells.block, {cells.last - left, cells.last}});
-    source = {};
-  }
+  RetireMixed(CellsFor::kObjects, mixed_);
+  RetireMixed(CellsFor::kStores, stores_);
   // Once retired it never refers to the heap again, which may be gone.
   const AllocationCounts counts = TakeCounts();
   if (counts.objects != 0) heap_.Count(counts);

@@ -146,13 +146,15 @@ class LocalAllocator {
   LocalAllocator(ObjectHeap& heap, VirtualRange table);
 
   absl::StatusOr<void*> AllocateUniform(const TypeInfo& type, TypeId id);
-  absl::StatusOr<void*> AllocateMixed(TypeId id, size_t size,
-                                      size_t size_class);
+  absl::StatusOr<void*> AllocateMixed(const TypeInfo& type, TypeId id,
+                                      size_t size, size_t size_class);
   // Gets a region for `type`, whose region is used up.
   absl::Status Refill(const TypeInfo& type, TypeId id);
   // Makes the source's run of cells the region of the type.
   void HandOut(const Source& source, TypeId id);
   void RetireSource(Source& source, TypeId id);
+  void RetireMixed(CellsFor what,
+                   std::array<MixedSource, kNumSmallClasses>& sources);
   // Counts the objects in the used part of a run of cells.
   void Count(const BlockDescriptor& block, size_t objects);
   // What was counted and the heap has not been told yet, once.
@@ -168,7 +170,9 @@ class LocalAllocator {
   // The bytes of each type that went to mixed blocks, by TypeId, up to
   // kRareBytes and an object.
   std::vector<uint16_t> rare_bytes_;
+  // Of cells for objects, and for stores.
   std::array<MixedSource, kNumSmallClasses> mixed_ = {};
+  std::array<MixedSource, kNumSmallClasses> stores_ = {};
   AllocationCounts counts_;
   bool one_cell_ = false;
 };

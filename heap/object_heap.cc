@@ -1,6 +1,7 @@
 #include "bibop/heap/object_heap.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,9 +27,12 @@
 namespace bibop {
 namespace {
 
-// The heap of which this thread is sweeping a block, and so may be running a
-// destructor.
-constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
+using internal::sweeping_heap;
+
+// So many blocks are swept before a new one is taken for stores, where old ones
+// wait for that.
+constexpr size_t kBlocksSweptForStores = 8;
+
 // The heap whose objects' Traces this thread is calling.
 constinit thread_local const ObjectHeap* tracing_heap = nullptr;
 
@@ -61,6 +65,9 @@ BlockDescriptor* TakeLast(std::vector<BlockDescriptor*>& list, uint16_t home) {
   return block;
 }
 
+// How many marks there were in this process. Numbers only: relaxed.
+std::atomic<uint64_t> marks_so_far = 0;
+
 ObjectRef ObjectIn(const BlockDescriptor& block, size_t index) {
   return {Cage::StartOf(block.first()) + index * block.cell_size,
           block.TypeOfCell(index), block.cell_size};
@@ -75,17 +82,32 @@ absl::StatusOr<std::unique_ptr<ObjectHeap>> ObjectHeap::Create(
   return absl::WrapUnique(new ObjectHeap(*std::move(cage)));
 }
 
+ObjectHeap::ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {
+  absl::MutexLock lock(mutex_);
+  for (Space& space : mixed_stores_) space.for_stores = true;
+  store_spans_.for_stores = true;
+}
+
+template <class F>
+void ObjectHeap::ForEachList(F visit) const {
+  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
+    for (const Space* space : *spaces) {
+      for (const auto* list : {&space->unswept, &space->unswept_with_room,
+                               &space->available, &space->full}) {
+        visit(*list);
+      }
+    }
+  }
+}
+
 void ObjectHeap::DestroyObjects() {
   const SweepingScope scope(this);
   // Nobody else is here, but the destructors may ask for figures.
   mutex_.lock();
   std::vector<BlockDescriptor*> blocks;
-  for (const Space* space : used_spaces_) {
-    for (const auto* list : {&space->unswept, &space->unswept_with_room,
-                             &space->available, &space->full}) {
-      blocks.insert(blocks.end(), list->begin(), list->end());
-    }
-  }
+  ForEachList([&blocks](const std::vector<BlockDescriptor*>& list) {
+    blocks.insert(blocks.end(), list.begin(), list.end());
+  });
   mutex_.unlock();
   for (BlockDescriptor* block : blocks) DestroyBlock(*block);
 }
@@ -97,7 +119,11 @@ ObjectHeap::Space& ObjectHeap::UniformSpace(TypeId id) {
 
 void ObjectHeap::Use(Space& space) {
   if (std::exchange(space.used, true)) return;
-  used_spaces_.push_back(&space);
+  (space.for_stores ? used_store_spaces_ : used_spaces_).push_back(&space);
+}
+
+ObjectHeap::Space& ObjectHeap::MixedSpace(CellsFor what, size_t size_class) {
+  return (what == CellsFor::kStores ? mixed_stores_ : mixed_)[size_class];
 }
 
 void ObjectHeap::AddCounts(AllocationCounts counts) {
@@ -106,11 +132,6 @@ void ObjectHeap::AddCounts(AllocationCounts counts) {
                            std::memory_order_relaxed);
   allocated_bytes_.store(before.bytes + counts.bytes,
                          std::memory_order_relaxed);
-}
-
-void ObjectHeap::AddFreed(size_t objects) {
-  freed_objects_.store(freed_objects() + static_cast<int64_t>(objects),
-                       std::memory_order_relaxed);
 }
 
 ObjectHeap::TracingScope::TracingScope(const ObjectHeap& heap)
@@ -126,7 +147,14 @@ void ObjectHeap::CheckMayAllocate() const {
 
 // ---- sweeping ----
 
-size_t ObjectHeap::Sweep(BlockDescriptor& block) {
+void ObjectHeap::NoteSwept(const Space& space, size_t freed_objects) {
+  freed_objects_.store(
+      this->freed_objects() + static_cast<int64_t>(freed_objects),
+      std::memory_order_relaxed);
+  if (!space.for_stores) --unswept_objects_;
+}
+
+size_t ObjectHeap::Sweep(const Space& space, BlockDescriptor& block) {
   ++being_swept_;
   mutex_.unlock();
   SweepResult result;
@@ -135,14 +163,14 @@ size_t ObjectHeap::Sweep(BlockDescriptor& block) {
     result = SweepBlock(block, epoch_);
   }
   mutex_.lock();
-  AddFreed(result.freed_objects);
+  NoteSwept(space, result.freed_objects);
   --being_swept_;
   return result.live_objects;
 }
 
-bool ObjectHeap::SweepDead(BlockDescriptor& block) {
+bool ObjectHeap::SweepDead(const Space& space, BlockDescriptor& block) {
   if (!IsDeadUnseen(block, epoch_)) return false;
-  AddFreed(SweepBlock(block, epoch_).freed_objects);
+  NoteSwept(space, SweepBlock(block, epoch_).freed_objects);
   return true;
 }
 
@@ -151,7 +179,7 @@ bool ObjectHeap::SweepOne(Space& space) {
   std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
   BlockDescriptor* block = unswept.back();
   unswept.pop_back();
-  const size_t live = SweepDead(*block) ? 0 : Sweep(*block);
+  const size_t live = SweepDead(space, *block) ? 0 : Sweep(space, *block);
   if (live == 0) {
     cage_->Free(block);
   } else if (live < block->cell_count) {
@@ -162,17 +190,26 @@ bool ObjectHeap::SweepOne(Space& space) {
   return true;
 }
 
-bool ObjectHeap::SweepAny() {
-  if (!may_sweep_) return false;
-  for (; sweep_cursor_ < used_spaces_.size(); ++sweep_cursor_) {
-    if (SweepOne(*used_spaces_[sweep_cursor_])) return true;
+bool ObjectHeap::SweepNext(const std::vector<Space*>& spaces, size_t& cursor) {
+  for (; cursor < spaces.size(); ++cursor) {
+    if (SweepOne(*spaces[cursor])) return true;
   }
   return false;
+}
+
+bool ObjectHeap::SweepAny() {
+  if (!may_sweep_) return false;
+  if (SweepNext(used_spaces_, sweep_cursor_)) return true;
+  return unswept_objects_ == 0 &&
+         SweepNext(used_store_spaces_, store_sweep_cursor_);
 }
 
 bool ObjectHeap::SweepSome(size_t most) {
   absl::MutexLock lock(mutex_);
   for (size_t i = 0; i < most; ++i) {
+    if (SweepAny()) continue;
+    // Stores may wait for what others sweep.
+    AwaitSweepers();
     if (!SweepAny()) return false;
   }
   return true;
@@ -184,13 +221,20 @@ void ObjectHeap::CheckMayCollect() const {
          "may collect";
 }
 
-void ObjectHeap::SweepAllLocked() {
-  while (SweepAny()) {
-  }
+void ObjectHeap::AwaitSweepers() {
   const auto nobody_sweeps = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return being_swept_ == 0;
   };
   mutex_.Await(absl::Condition(&nobody_sweeps));
+}
+
+void ObjectHeap::SweepAllLocked() {
+  // Stores wait for what others sweep.
+  do {
+    while (SweepAny()) {
+    }
+    AwaitSweepers();
+  } while (SweepAny());
 }
 
 void ObjectHeap::SweepAll() {
@@ -217,10 +261,14 @@ void ObjectHeap::BeginMark() {
   ABSL_CHECK(phase() == HeapPhase::kIdle);
   ABSL_CHECK_EQ(being_swept_, 0);
   ABSL_CHECK(!may_sweep_) << "FinishSweep comes before a mark";
-  for (const Space* space : used_spaces_) {
-    ABSL_CHECK(!space->AnyUnswept())
-        << "a mark begins before the sweep of the last one is finished";
+  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
+    for (const Space* space : *spaces) {
+      ABSL_CHECK(!space->AnyUnswept())
+          << "a mark begins before the sweep of the last one is finished";
+    }
   }
+  mark_number_.store(marks_so_far.fetch_add(1, std::memory_order_relaxed) + 1,
+                     std::memory_order_relaxed);
   epoch_ = NextEpoch(epoch_);
   birth_mark_.store(epoch_, std::memory_order_relaxed);
   phase_.store(HeapPhase::kMarking, std::memory_order_relaxed);
@@ -230,14 +278,21 @@ void ObjectHeap::BeginMark() {
 void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);
-  for (Space* space : used_spaces_) {
-    // The last to be listed, so the first to be used again, were used last.
-    space->unswept.swap(space->full);
-    space->unswept_with_room.swap(space->available);
-    space->current = nullptr;
-    space->returned.clear();
+  ABSL_CHECK_EQ(unswept_objects_, 0u);
+  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
+    for (Space* space : *spaces) {
+      // The last to be listed, so the first to be used again, were used last.
+      space->unswept.swap(space->full);
+      space->unswept_with_room.swap(space->available);
+      space->current = nullptr;
+      space->returned.clear();
+      if (space->for_stores) continue;
+      unswept_objects_ +=
+          space->unswept.size() + space->unswept_with_room.size();
+    }
   }
   sweep_cursor_ = 0;
+  store_sweep_cursor_ = 0;
   swept_epoch_ = epoch_;
   phase_.store(HeapPhase::kClearing, std::memory_order_relaxed);
 }
@@ -265,8 +320,8 @@ BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home) {
     if (!space.available.empty()) return TakeLast(space.available, home);
     if (!MaySweep(space)) return nullptr;
     BlockDescriptor* block = TakeLast(space.NextUnswept(), home);
-    if (SweepDead(*block)) return block;
-    if (Sweep(*block) < block->cell_count) return block;
+    if (SweepDead(space, *block)) return block;
+    if (Sweep(space, *block) < block->cell_count) return block;
     space.full.push_back(block);
   }
 }
@@ -280,7 +335,7 @@ BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
   if (!MaySweep(space)) return nullptr;
   std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
   BlockDescriptor* block = TakeLast(unswept, home);
-  if (SweepDead(*block)) return block;
+  if (SweepDead(space, *block)) return block;
   unswept.push_back(block);
   return nullptr;
 }
@@ -326,14 +381,18 @@ void ObjectHeap::ReturnBlocks(TypeId id,
                          available.end());
 }
 
-absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
+absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
+                                                    size_t size_class,
                                                     size_t most,
                                                     AllocationCounts counts) {
   absl::MutexLock lock(mutex_);
   AddCounts(counts);
   CheckMayAllocate();
-  Space& space = mixed_[size_class];
+  Space& space = MixedSpace(what, size_class);
   Use(space);
+  // What there is to sweep before old stores may be used again is done little
+  // by little by those who need new ones.
+  size_t help = space.for_stores ? kBlocksSweptForStores : 0;
   MixedCells found;
   if (!space.returned.empty()) {
     found = space.returned.back();
@@ -354,6 +413,10 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
     // The lock was released: somebody else may have found a block.
     if (space.current != nullptr) {
       if (block != nullptr) space.available.push_back(block);
+      continue;
+    }
+    if (block == nullptr && help > 0 && space.AnyUnswept() && SweepAny()) {
+      --help;
       continue;
     }
     if (block == nullptr) {
@@ -377,11 +440,12 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(size_t size_class,
   return found;
 }
 
-void ObjectHeap::ReturnCells(size_t size_class, MixedCells cells) {
+void ObjectHeap::ReturnCells(CellsFor what, size_t size_class,
+                             MixedCells cells) {
   if (cells.cells.first == cells.cells.last) return;
   absl::MutexLock lock(mutex_);
   ClearAllocBits(*cells.block, cells.cells);
-  mixed_[size_class].returned.push_back(cells);
+  MixedSpace(what, size_class).returned.push_back(cells);
 }
 
 absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
@@ -393,8 +457,9 @@ absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
   if (!block.ok()) return block.status();
   NoteFree();
   ReadyCells(**block, {0, 1}, birth_mark());
-  Use(spans_);
-  spans_.full.push_back(*block);
+  Space& space = type.is_store ? store_spans_ : spans_;
+  Use(space);
+  space.full.push_back(*block);
   AddCounts({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
   return Cage::StartOf(*block);
 }
@@ -481,18 +546,30 @@ std::optional<ObjectRef> ObjectHeap::FindObject(uintptr_t word) const
   return ObjectIn(*block, index);
 }
 
+std::optional<ObjectRef> ObjectHeap::FindLiveObject(uintptr_t word) const {
+  const auto* address = reinterpret_cast<const void*>(word);
+  if (!Contains(address)) return std::nullopt;
+  // No block is freed meanwhile.
+  absl::MutexLock lock(mutex_);
+  const std::optional<ObjectRef> found = FindObject(word);
+  if (!found.has_value() || phase() == HeapPhase::kMarking ||
+      IsMarked(address)) {
+    return found;
+  }
+  // What was not marked was born since, or its block is not swept yet.
+  const BlockDescriptor* first = Cage::DescriptorOf(address)->first();
+  return first->SweptEpoch() == swept_epoch_ ? found : std::nullopt;
+}
+
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  for (const Space* space : used_spaces_) {
-    for (const auto* list : {&space->unswept, &space->unswept_with_room,
-                             &space->available, &space->full}) {
-      for (const BlockDescriptor* block : *list) {
-        for (size_t index = 0; index < block->cell_count; ++index) {
-          if (block->IsAllocated(index)) visit(ObjectIn(*block, index));
-        }
+  ForEachList([visit](const std::vector<BlockDescriptor*>& list) {
+    for (const BlockDescriptor* block : list) {
+      for (size_t index = 0; index < block->cell_count; ++index) {
+        if (block->IsAllocated(index)) visit(ObjectIn(*block, index));
       }
     }
-  }
+  });
 }
 
 void ObjectHeap::CheckInvariants() const {
@@ -528,7 +605,11 @@ void ObjectHeap::CheckInvariants() const {
     }
   };
   check_space(spans_, BlockKind::kSpan);
+  check_space(store_spans_, BlockKind::kSpan);
   for (const Space& space : mixed_) check_space(space, BlockKind::kMixed);
+  for (const Space& space : mixed_stores_) {
+    check_space(space, BlockKind::kMixed);
+  }
   for (const Space& space : uniform_) check_space(space, BlockKind::kUniform);
   ABSL_CHECK_EQ(bytes, cage_->bytes_in_use()) << "a block is in no list";
 }

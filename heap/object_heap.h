@@ -21,6 +21,10 @@
 // room, or by SweepSome, or by FinishSweep. Sweeping runs destructors, on the
 // thread that calls; they may neither allocate nor collect.
 //
+// The backing stores of containers are swept when everything else has been: the
+// destructor of a dead object that has a container walks through its stores.
+// Until then who needs cells for stores gets new blocks, and helps to sweep.
+//
 // Any thread may call any function at any time, but for the cycle's, and those
 // that look at objects: they say when. The lock is never held while a
 // destructor runs.
@@ -46,6 +50,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
+#include "absl/base/prefetch.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
@@ -79,6 +85,19 @@ struct MixedCells {
   BlockDescriptor* block = nullptr;  // the first of its run
   CellRun cells = {0, 0};
 };
+
+class ObjectHeap;
+
+namespace internal {
+
+// The heap of which this thread is sweeping a block, and so may be running a
+// destructor.
+inline constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
+
+}  // namespace internal
+
+// What cells of a size class are for.
+enum class CellsFor : uint8_t { kObjects, kStores };
 
 class ObjectHeap {
  public:
@@ -130,12 +149,12 @@ class ObjectHeap {
   // Returns at least one and at most `most` free cells of a size class, their
   // alloc bits set and their mark bytes 0. From now on they are the caller's,
   // until they hold objects or it calls ReturnCells.
-  absl::StatusOr<MixedCells> AcquireCells(size_t size_class, size_t most,
-                                          AllocationCounts counts)
+  absl::StatusOr<MixedCells> AcquireCells(CellsFor what, size_t size_class,
+                                          size_t most, AllocationCounts counts)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Takes back cells that hold no object.
-  void ReturnCells(size_t size_class, MixedCells cells)
+  void ReturnCells(CellsFor what, size_t size_class, MixedCells cells)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Returns a place for an object of `size` bytes in a span of its own.
@@ -161,6 +180,12 @@ class ObjectHeap {
   // The number of the last mark, or of the one that runs.
   Epoch epoch() const { return epoch_; }
 
+  // Which mark that is, of all of this process; 0 before the first. To be asked
+  // while one runs.
+  uint64_t mark_number() const {
+    return mark_number_.load(std::memory_order_relaxed);
+  }
+
   // What the collection is doing. Any thread may ask; a running mutator's
   // answer stays true until its next safepoint, except that kClearing may turn
   // into kIdle, after which references to dead objects are cleared.
@@ -178,6 +203,13 @@ class ObjectHeap {
     const BlockDescriptor* block = Cage::DescriptorOf(object);
     return block->MarkOf(block->CellIndex(
                block->OffsetInRun(Cage::OffsetInBlock(object)))) == epoch_;
+  }
+  // Gets what IsMarked looks at into the cache.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchMark(const void* object) const {
+    const BlockDescriptor* block = Cage::DescriptorOf(object);
+    absl::PrefetchToLocalCache(
+        block->marks +
+        block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object))));
   }
 
   // What is still to be marked, and came from elsewhere than the marker.
@@ -264,6 +296,12 @@ class ObjectHeap {
   // block. Any thread may call it while nothing is swept.
   std::optional<ObjectRef> FindObject(uintptr_t word) const;
 
+  // The same at any time, but an object that is dead, or that nothing refers to
+  // while a mark has not found that yet, may be found or not; while a mark runs
+  // it is found.
+  std::optional<ObjectRef> FindLiveObject(uintptr_t word) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Calls `visit` for each object, dead ones that were not yet swept included.
   //
   // REQUIRES: every LocalAllocator has retired, and nobody allocates or sweeps.
@@ -313,8 +351,10 @@ class ObjectHeap {
     // Cells that were handed out and returned.
     std::vector<MixedCells> returned;
 
-    // Whether it is in used_spaces_.
+    // Whether it is in used_spaces_ or used_store_spaces_.
     bool used = false;
+    // Whether its cells are for stores: it is swept when the others have been.
+    bool for_stores = false;
 
     bool AnyUnswept() const {
       return !unswept.empty() || !unswept_with_room.empty();
@@ -325,7 +365,7 @@ class ObjectHeap {
     }
   };
 
-  explicit ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {}
+  explicit ObjectHeap(std::unique_ptr<Cage> cage);
 
   // The cage for what it says any thread may call.
   const Cage& UnlockedCage() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -333,8 +373,11 @@ class ObjectHeap {
   }
   // Whether the space has blocks that may be swept now.
   bool MaySweep(const Space& space) const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return may_sweep_ && space.AnyUnswept();
+    return may_sweep_ && space.AnyUnswept() &&
+           (!space.for_stores || unswept_objects_ == 0);
   }
+  Space& MixedSpace(CellsFor what, size_t size_class)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Space& UniformSpace(TypeId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Notes that the space has a block.
   void Use(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -348,18 +391,31 @@ class ObjectHeap {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block that was taken out of its space's list, without the lock,
   // and returns the number of live objects.
-  size_t Sweep(BlockDescriptor& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t Sweep(const Space& space, BlockDescriptor& block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block without releasing the lock if nothing in it is alive and no
   // destructor has to run; returns whether it did.
-  bool SweepDead(BlockDescriptor& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SweepDead(const Space& space, BlockDescriptor& block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Notes what sweeping a block of the space found.
+  void NoteSwept(const Space& space, size_t freed_objects)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block of the space, if one is unswept.
   bool SweepOne(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sweeps a block of a space at or after the cursor; returns whether there was
+  // one that may be swept.
+  bool SweepNext(const std::vector<Space*>& spaces, size_t& cursor)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits until no other thread sweeps a block.
+  void AwaitSweepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Calls `visit` with each list of blocks, those of stores last.
+  template <class F>
+  void ForEachList(F visit) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // SweepAll.
   void SweepAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block of any space; returns whether there was one.
   bool SweepAny() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddCounts(AllocationCounts counts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddFreed(size_t objects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Notes that free blocks may have become fewer.
   void NoteFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -369,15 +425,21 @@ class ObjectHeap {
   std::deque<Space> uniform_ ABSL_GUARDED_BY(mutex_);
   std::array<Space, kNumSizeClasses> mixed_ ABSL_GUARDED_BY(mutex_);
   Space spans_ ABSL_GUARDED_BY(mutex_);
+  std::array<Space, kNumSizeClasses> mixed_stores_ ABSL_GUARDED_BY(mutex_);
+  Space store_spans_ ABSL_GUARDED_BY(mutex_);
   // Those that have or had a block: of thousands of types and classes most
   // programs use a few.
   std::vector<Space*> used_spaces_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Space*> used_store_spaces_ ABSL_GUARDED_BY(mutex_);
   // Blocks that some thread is sweeping now.
   int being_swept_ ABSL_GUARDED_BY(mutex_) = 0;
   // Runs of free blocks whose memory some thread is giving back now.
   int being_released_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Used spaces before this have no unswept block.
+  // Blocks of objects, not of stores, that are unswept or being swept.
+  size_t unswept_objects_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Used spaces before these have no unswept block.
   size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t store_sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // From StartSweep to FinishSweep: whether blocks may be swept.
   bool may_sweep_ ABSL_GUARDED_BY(mutex_) = true;
@@ -386,6 +448,8 @@ class ObjectHeap {
   // Written by BeginMark, when no mutator runs and nobody sweeps; read by those
   // who do, and by markers.
   Epoch epoch_ = 1;
+  // Written by BeginMark, when no mutator runs; read by barriers: relaxed.
+  std::atomic<uint64_t> mark_number_ = 0;
   // Written by BeginMark and FinishMark, while no mutator runs, and by
   // EndClearing (release). Read by barriers: who finds kIdle after a collection
   // (acquire) finds references to dead objects cleared.

@@ -120,11 +120,12 @@ TEST_F(ObjectHeapTest, AMixedBlockIsSweptBeforeItIsAllocatedIn) {
   }
   Collect({});
   EXPECT_EQ(lifetimes_.dead(), 0) << "sweeping is lazy";
-  const MixedCells cells = heap_->AcquireCells(size_class, 3, {}).value();
+  const MixedCells cells =
+      heap_->AcquireCells(CellsFor::kObjects, size_class, 3, {}).value();
   EXPECT_EQ(cells.block->swept_epoch, heap_->epoch());
   EXPECT_EQ(cells.cells.last - cells.cells.first, 3u);
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
-  heap_->ReturnCells(size_class, cells);
+  heap_->ReturnCells(CellsFor::kObjects, size_class, cells);
 }
 
 TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {

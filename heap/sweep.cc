@@ -89,7 +89,7 @@ SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
   const bool unseen = DiesUnseen(block);
   if (block.marked_epoch != epoch) {
     result.freed_objects = ClearBlock(block, unseen);
-    block.swept_epoch = epoch;
+    block.SetSwept(epoch);
     return result;
   }
   for (size_t word = 0; word < block.alloc_words(); ++word) {
@@ -107,7 +107,7 @@ SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
         .fetch_and(~dead, std::memory_order_relaxed);
     if (!unseen) Destroy(block, 64 * word, dead);
   }
-  block.swept_epoch = epoch;
+  block.SetSwept(epoch);
   return result;
 }
 

@@ -48,6 +48,10 @@ struct TypeInfo {
   TraceFn trace;
   // Runs the destructor; null if it is trivial.
   DestroyFn destroy;
+  // Whether the objects are memory of containers, which their owners'
+  // destructors still look at: they are swept when all others have been. Such a
+  // type has no destructor.
+  bool is_store = false;
 };
 
 // The bytes that an object of such a size and alignment takes: a multiple of
@@ -80,6 +84,13 @@ template <class T>
 concept HasMemberTrace = std::is_class_v<T> && !std::is_final_v<T> &&
                          !requires { &AlsoNamesTrace<T>::Trace; };
 
+// A container whose elements are in the heap: its allocator says so.
+template <class C>
+concept HeapContainer = requires {
+  typename C::allocator_type;
+  requires C::allocator_type::kAllocatesInHeap;
+};
+
 template <class T>
 constexpr absl::string_view TypeName() {
   absl::string_view name = __PRETTY_FUNCTION__;
@@ -90,6 +101,13 @@ constexpr absl::string_view TypeName() {
 template <class T>
 void TraceObject(const void* object, MarkingVisitor& visitor) noexcept {
   static_cast<const T*>(object)->Trace(visitor);
+}
+
+// The same for an object that is a container. The visitor's class is not known
+// here.
+template <class T, class Visitor = MarkingVisitor>
+void TraceContainer(const void* object, Visitor& visitor) noexcept {
+  visitor(*static_cast<const T*>(object));
 }
 
 // Says on the log that a destructor of a T threw.
@@ -132,7 +150,11 @@ constexpr TypeInfo MakeTypeInfo() {
       .trace = nullptr,
       .destroy = nullptr,
   };
-  if constexpr (Traceable<T>) info.trace = &TraceObject<T>;
+  if constexpr (Traceable<T>) {
+    info.trace = &TraceObject<T>;
+  } else if constexpr (HeapContainer<T>) {
+    info.trace = &TraceContainer<T>;
+  }
   if constexpr (!std::is_trivially_destructible_v<T>) {
     info.destroy = &DestroyObject<T>;
   }

@@ -52,7 +52,8 @@ class Marker final : public RootVisitor {
  public:
   // REQUIRES: heap.BeginMark was called, and heap.FinishMark is not before the
   // last call to this.
-  explicit Marker(ObjectHeap& heap) : heap_(heap), epoch_(heap.epoch()) {}
+  explicit Marker(ObjectHeap& heap)
+      : heap_(heap), epoch_(heap.epoch()), visitor_(heap) {}
 
   // Marks what a slot refers to.
   //

@@ -13,12 +13,16 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <vector>
 
+#include "bibop/base/poison.h"
 #include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
+#include "bibop/heap/object_heap.h"
+#include "bibop/heap/type_info.h"
 #include "bibop/marker/death_watch.h"
 #include "bibop/marker/mark_stack.h"
 #include "bibop/marker/weak_lists.h"
@@ -26,15 +30,29 @@
 
 namespace bibop {
 
+namespace internal {
+
+// The most bytes that a container takes itself, without its elements. So what
+// is at most so far from its allocator holds the container.
+inline constexpr size_t kMostContainerBytes = 128;
+
+// A word of which is not known what it is.
+struct alignas(uintptr_t) AnyWord {
+  std::byte bytes[sizeof(uintptr_t)];
+};
+
+}  // namespace internal
+
 class MarkingVisitor {
  public:
-  MarkingVisitor() = default;
+  // What is visited is in `heap`, or refers to what is.
+  explicit MarkingVisitor(const ObjectHeap& heap) : heap_(heap) {}
   MarkingVisitor(const MarkingVisitor&) = delete;
   MarkingVisitor& operator=(const MarkingVisitor&) = delete;
 
-  // Visits fields of an object: Members, arrays of fields, and parts that have
-  // a Trace of their own. A Trace calls this once or more, with every such
-  // field.
+  // Visits fields of an object: Members, containers whose elements are in the
+  // heap, arrays of fields, and parts that have a Trace of their own. A Trace
+  // calls this once or more, with every such field.
   template <class... Fields>
   void operator()(const Fields&... fields) {
     if constexpr (AreFew<Fields...>) {
@@ -60,6 +78,16 @@ class MarkingVisitor {
   // Visits some elements of a large array. Returns how many; 0 if every array
   // was visited to its end.
   size_t TakeElements();
+
+  // Visits what each word of [start, start + size) points at or into, if that
+  // is an object, whatever the words are. Other threads may be writing them.
+  //
+  // REQUIRES: `start` is a multiple of 8.
+  void VisitWords(const void* start, size_t size) {
+    VisitElements(std::span<const internal::AnyWord>(
+        static_cast<const internal::AnyWord*>(start),
+        size / sizeof(internal::AnyWord)));
+  }
 
   // Visits what `object` points at or into; null is nothing.
   void VisitPointer(const void* object) { stack_.Push(object); }
@@ -163,15 +191,30 @@ class MarkingVisitor {
       VisitPointer(field.get());
     } else if constexpr (std::is_array_v<Field> || IsStdArray<Field>::value) {
       for (const auto& element : field) Visit(element);
+    } else if constexpr (std::is_same_v<Field, internal::AnyWord>) {
+      const auto found = heap_.FindObject(ReadAnyWord(&field));
+      VisitPointer(found.has_value() ? found->start : nullptr);
+    } else if constexpr (internal::HeapContainer<Field>) {
+      static_assert(sizeof(Field) <= internal::kMostContainerBytes,
+                    "a container takes 128 bytes at most: make its hash or "
+                    "comparison function object smaller");
+      VisitWords(&field, sizeof(Field));
     } else {
       static_assert(
+          !requires { typename Field::allocator_type; },
+          "the elements of this container are not in the heap, so the "
+          "collector does not find Members among them: make it a "
+          "bibop::Vector, a bibop::FlatHashMap or the like");
+      static_assert(
           requires { field.Trace(*this); },
-          "Trace visits Members, arrays of them, and parts that have "
-          "a `void Trace(auto& visitor) const`; this field is none");
+          "Trace visits Members, arrays of them, containers whose elements "
+          "are in the heap, and parts that have a `void Trace(auto& visitor) "
+          "const`; this field is none");
       field.Trace(*this);
     }
   }
 
+  const ObjectHeap& heap_;
   MarkStack stack_;
   internal::WeakLists weak_;
   std::vector<Elements> arrays_;

@@ -1,8 +1,10 @@
 #include "bibop/marker/marking_visitor.h"
 
 #include <array>
+#include <cstddef>
 #include <vector>
 
+#include "bibop/heap/object_heap.h"
 #include "bibop/marker/member.h"
 #include "gtest/gtest.h"
 
@@ -49,7 +51,8 @@ TEST(MarkingVisitor, FindsEveryMemberOnceInWhateverItIsPartOf) {
   fill(whole.parts[1]);
   ASSERT_EQ(next, 14);
 
-  MarkingVisitor visitor;
+  const auto heap = ObjectHeap::Create(size_t{1} << 20).value();
+  MarkingVisitor visitor(*heap);
   whole.Trace(visitor);
   // Taken in the opposite order.
   std::vector<const void*> expected;
@@ -64,7 +67,8 @@ TEST(MarkingVisitor, FindsEveryMemberOnceInWhateverItIsPartOf) {
 TEST(MarkingVisitor, KeepsAnyNumberOfPointersAndNoNull) {
   constexpr size_t kCount = 100000;
   std::vector<Thing> things(kCount);
-  MarkingVisitor visitor;
+  const auto heap = ObjectHeap::Create(size_t{1} << 20).value();
+  MarkingVisitor visitor(*heap);
   for (const Thing& thing : things) {
     visitor.VisitPointer(&thing);
     visitor.VisitPointer(nullptr);

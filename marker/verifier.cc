@@ -27,7 +27,7 @@ namespace {
 class Verifier final : public RootVisitor {
  public:
   Verifier(const ObjectHeap& heap, VerifiedMark mark)
-      : heap_(heap), mark_(mark) {}
+      : heap_(heap), mark_(mark), visitor_(heap) {}
 
   // Names the roots that are shown from now on.
   void set_root_name(std::string name) {

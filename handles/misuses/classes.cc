@@ -1,6 +1,8 @@
 // How garbage-collected classes go wrong; misuses.bzl says what comes of it.
 // Without a macro this is right.
 
+#include <array>
+#include <list>
 #include <vector>
 
 #include "bibop/gc.h"
@@ -29,7 +31,15 @@ class Derived : public Base {
   Member<Node> right_;
 };
 
+struct Containers {
+  void Trace(auto& visitor) const { visitor(set, map, unordered); }
+  Set<int> set;
+  Map<int, Member<Node>> map;
+  UnorderedMap<int, Member<Node>> unordered;
+};
+
 void Right(HandleScope& scope) {
+  scope.New<Containers>();
   scope.New<Derived>();
   scope.New<Aligned>();
   scope.NewArray<Member<Node>>(3);
@@ -130,6 +140,80 @@ struct Misuse {
   std::vector<Member<Node>> nodes;
 };
 void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef KEEPS_HANDLES_IN_A_CONTAINER
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(nodes); }
+  Vector<Handle<Node>> nodes;
+};
+void Use(HandleScope& scope, Handle<Node> node) {
+  scope.New<Misuse>()->nodes.push_back(node);
+}
+#endif
+
+#ifdef KEEPS_WEAK_MEMBERS_IN_A_CONTAINER
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(nodes); }
+  Vector<WeakMember<Node>> nodes;
+};
+void Use(HandleScope& scope, Handle<Node> node) {
+  scope.New<Misuse>()->nodes.push_back(node);
+}
+#endif
+
+#ifdef KEEPS_MEMBERS_IN_A_LIST
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(nodes); }
+  std::list<Member<Node>, Allocator<Member<Node>>> nodes;
+};
+void Use(HandleScope& scope, Handle<Node> node) {
+  scope.New<Misuse>()->nodes.push_back(node);
+}
+#endif
+
+#ifdef EXTRACTS_A_NODE_OF_A_MAP
+void Use(Handle<Containers> containers) { containers->map.extract(1); }
+#endif
+
+#ifdef MERGES_SETS
+void Use(Handle<Containers> a, Handle<Containers> b) { a->set.merge(b->set); }
+#endif
+
+#ifdef MERGES_UNORDERED_MAPS
+void Use(Handle<Containers> a, Handle<Containers> b) {
+  a->unordered.merge(b->unordered);
+}
+#endif
+
+#ifdef HAS_A_LARGE_COMPARISON
+struct Larger {
+  bool operator()(int a, int b) const { return a > b; }
+  std::array<int, 100> numbers;
+};
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(set); }
+  Set<int, Larger> set;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef FORGETS_A_CONTAINER
+struct Misuse {
+  void Trace(auto& visitor) const { visitor(left); }
+  Vector<Member<Node>> left, right;
+};
+void Use(HandleScope& scope) { scope.New<Misuse>(); }
+#endif
+
+#ifdef USES_A_CONTAINER_AFTER_ITS_SCOPE
+void Use(Mutator& mutator) {
+  Vector<Member<Node>> nodes;
+  for (int i = 0; i < 10; ++i) {
+    HandleScope scope(mutator);
+    nodes.push_back(scope.New<Node>());
+  }
+}
 #endif
 
 }  // namespace bibop::misuses
