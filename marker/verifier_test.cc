@@ -48,32 +48,32 @@ class VerifierTest : public MarkingTest {
     }
     heap_->FinishMark();
   }
-
-  HandleScope scope_{mutator_};
 };
 
 using VerifierDeathTest = VerifierTest;
 
 TEST_F(VerifierTest, AMarkThatFoundEverythingPasses) {
-  const Handle<Node> node = scope_.New<Node>();
-  node->next = scope_.New<Node>();
+  HandleScope scope(mutator_);
+  const Handle<Node> node = scope.New<Node>();
+  node->next = scope.New<Node>();
   {
     HandleScope inner(mutator_);
     node->weak = inner.New<Node>();
     inner.New<Node>();
   }
-  const Persistent<Node> persistent(mutator_, scope_.New<Node>());
+  const Persistent<Node> persistent(mutator_, scope.New<Node>());
   BeginMark();
   FinishMark();
   const auto weak = Verify({.in_one_pause = true, .exact = true});
   ClearWeak();
   VerifyCleared(*heap_, *roots_, weak);
   EndCycle();
-  EXPECT_TRUE(node->weak.Lock(scope_).IsEmpty());
+  EXPECT_TRUE(node->weak.Lock(scope).IsEmpty());
 }
 
 TEST_F(VerifierDeathTest, WhatTheMarkMissedIsNamedWithTheWayToIt) {
-  const Handle<Node> node = scope_.New<Node>();
+  HandleScope scope(mutator_);
+  const Handle<Node> node = scope.New<Node>();
   {
     HandleScope inner(mutator_);
     node->next = inner.New<Node>();
@@ -94,7 +94,8 @@ TEST_F(VerifierDeathTest, APersistentIsARoot) {
 }
 
 TEST_F(VerifierDeathTest, AReferenceToNoObjectIsToldWithWhatHasIt) {
-  const Handle<Node> node = scope_.New<Node>();
+  HandleScope scope(mutator_);
+  const Handle<Node> node = scope.New<Node>();
   void* gone =
       mutator_.AllocateSlow(kTypeInfo<Node>, kTypeId<Node>, sizeof(Node))
           .value();
@@ -117,8 +118,9 @@ TEST_F(VerifierDeathTest, InAStoppedWorldNothingElseIsMarked) {
 }
 
 TEST_F(VerifierDeathTest, TheValueOfALivingKeyHasToBeMarked) {
-  const Handle<Node> holder = scope_.New<Node>();
-  const Handle<Node> key = scope_.New<Node>();
+  HandleScope scope(mutator_);
+  const Handle<Node> holder = scope.New<Node>();
+  const Handle<Node> key = scope.New<Node>();
   const Node* value = nullptr;
   {
     HandleScope inner(mutator_);
@@ -135,7 +137,8 @@ TEST_F(VerifierDeathTest, TheValueOfALivingKeyHasToBeMarked) {
 }
 
 TEST_F(VerifierDeathTest, AWeakReferenceThatIsLeftIsTold) {
-  const Handle<Node> node = scope_.New<Node>();
+  HandleScope scope(mutator_);
+  const Handle<Node> node = scope.New<Node>();
   {
     HandleScope inner(mutator_);
     node->weak = inner.New<Node>();

@@ -35,7 +35,8 @@ bool IsOfRuntime(absl::string_view function) {
 std::string PlaceOf(const StackSnapshot& stack,
                     const StackSnapshot::Word& word) {
   std::string function = stack.FunctionOf(word);
-  return word.at == nullptr || IsOfRuntime(function)
+  const bool in_register = word.at == nullptr && word.function == nullptr;
+  return in_register || IsOfRuntime(function)
              ? "a register"
              : absl::StrCat("the frame of ", function);
 }
