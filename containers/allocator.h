@@ -166,11 +166,14 @@ class Allocator : private internal::ContainerBarrier {
     Taking();
     other.Taking();
     if constexpr (Use::kIsMovedByCopy) MovedFrom(other, kLargestLink);
+    // A hash table puts its buckets aside.
+    if constexpr (Use::kIsNode) KeepStores();
     return *this;
   }
   Allocator& operator=(Allocator&& other) noexcept {
     Taking();
     other.Taking();
+    MovingFrom(other, kLargestLink);
     MovedFrom(other, kLargestLink);
     return *this;
   }
@@ -179,6 +182,9 @@ class Allocator : private internal::ContainerBarrier {
   friend void swap(Allocator& a, Allocator& b) noexcept {
     a.Taking();
     b.Taking();
+    // Before, or after: that is not the same for all.
+    a.MovingFrom(b, kLargestLink);
+    b.MovingFrom(a, kLargestLink);
     a.MovedFrom(b, kLargestLink);
     b.MovedFrom(a, kLargestLink);
   }

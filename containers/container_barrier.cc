@@ -197,6 +197,12 @@ void ContainerBarrier::MovingFrom(const ContainerBarrier& other,
   Root(*mutator, WordsAround(mutator->object_heap(), &other), largest_link);
 }
 
+void ContainerBarrier::KeepStores() const {
+  MutatorBase* mutator = MoverFrom(*this);
+  if (mutator == nullptr) return;
+  Root(*mutator, WordsAround(mutator->object_heap(), this), 0);
+}
+
 void ContainerBarrier::MovedFrom(const ContainerBarrier& other,
                                  size_t largest_link) const {
   MutatorBase* mutator = MoverFrom(other);

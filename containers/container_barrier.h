@@ -78,6 +78,11 @@ class ContainerBarrier {
   void MovingFrom(const ContainerBarrier& other, size_t largest_link) const;
   void MovedFrom(const ContainerBarrier& other, size_t largest_link) const;
 
+  // To be called when the container is about to be assigned to: the stores that
+  // it refers to directly stay alive until the innermost open scope closes, or
+  // until it gives them back, even if it no longer refers to them.
+  void KeepStores() const;
+
   // Say that an element was destroyed whose node the container still has, and
   // that it uses the node again, or not.
   void KeepingNode() const {

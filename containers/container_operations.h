@@ -171,12 +171,15 @@ struct Operands {
   auto At(C& c) {
     if (c.empty()) return c.begin();
     if constexpr (requires { typename C::hasher; }) {
-      const auto of_key = [this](const auto& element) {
-        return std::pair(KeyOf(element) % (n % 7 + 2), KeyOf(element));
-      };
-      return std::min_element(
-          c.begin(), c.end(),
-          [&](const auto& x, const auto& y) { return of_key(x) < of_key(y); });
+      auto found = c.begin();
+      for (auto at = c.begin(); at != c.end(); ++at) {
+        if (KeyOf(*at) % (n % 7 + 2) < KeyOf(*found) % (n % 7 + 2) ||
+            (KeyOf(*at) % (n % 7 + 2) == KeyOf(*found) % (n % 7 + 2) &&
+             KeyOf(*at) < KeyOf(*found))) {
+          found = at;
+        }
+      }
+      return found;
     } else {
       return std::next(c.begin(), n % static_cast<int>(c.size()));
     }
@@ -199,7 +202,11 @@ void AddCommon(std::vector<Operation<C>>& all) {
           {"clear other", [](O& o) { o.b.clear(); }},
           {"copy assign", [](O& o) { o.a = o.b; }},
           {"copy assign back", [](O& o) { o.b = o.a; }},
-          {"move assign", [](O& o) { o.a = std::move(o.b); }},
+          {"move assign",
+           [](O& o) {
+             o.a = std::move(o.b);
+             o.b = C();
+           }},
           {"move assign temporary", [](O& o) { o.a = C(o.b); }},
           {"move there and back",
            [](O& o) {

@@ -15,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
@@ -59,6 +60,15 @@ class WatchedMutator final : private TestRootSlots, public MutatorBase {
 
   std::function<void()> at_safepoint;
 };
+
+// Abseil's hash tables look for their misuse under AddressSanitizer.
+template <class C>
+inline constexpr bool kMoveLeavesAnyWords =
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+    requires(const C& c, typename C::hasher) { c.capacity(); };
+#else
+    false;
+#endif
 
 template <class C>
 struct Owner {
@@ -232,6 +242,11 @@ class Snapshot {
 
 TYPED_TEST(ContainerOperationsTest, AMarkFindsAllWheneverItBegins) {
   using C = typename TypeParam::Real;
+  if constexpr (kMoveLeavesAnyWords<C>) {
+    GTEST_SKIP() << "a hash table that was moved from holds words that were "
+                    "not written, and not even one that was moved to has the "
+                    "memory of the other";
+  }
   for (const Operation<C>& operation : Operations<C>()) {
     // The mark begins at the safepoint with this number.
     bool begun = true;

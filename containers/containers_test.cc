@@ -474,10 +474,10 @@ TEST_F(ContainersDeathTest, ALocalContainerThatIsOlderThanItsScopeIsTold) {
         Vector<int> local;
         {
           HandleScope inner(mutator_);
-          local.push_back(1);
+          local.resize(100);
         }
         CollectAndDestroy();
-        local.push_back(2);
+        local.resize(1000);
       },
       "memory of a container was dropped|use-after-poison");
 }
@@ -496,12 +496,12 @@ TEST_F(ContainersDeathTest, AContainerThatTraceForgetsIsTold) {
         const Handle<Forgetful> object = scope.New<Forgetful>();
         {
           HandleScope inner(mutator_);
-          object->visited.push_back(1);
-          object->forgotten.push_back(1);
+          object->visited.resize(100);
+          object->forgotten.resize(100);
         }
         CollectAndDestroy();
-        object->visited.push_back(2);
-        object->forgotten.push_back(2);
+        object->visited.resize(1000);
+        object->forgotten.resize(1000);
       },
       "does the Trace of its class visit it|use-after-poison");
 }
