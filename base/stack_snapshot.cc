@@ -47,6 +47,17 @@ ABSL_ATTRIBUTE_NOINLINE ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS void CopyFrames(
   }
 }
 
+// The function that an instruction is part of.
+std::string NameOf(const void* instruction) {
+  std::array<char, 512> name;
+  if (absl::Symbolize(instruction, name.data(),
+                      static_cast<int>(name.size()))) {
+    return name.data();
+  }
+  return absl::StrCat("the function at 0x",
+                      absl::Hex(reinterpret_cast<uintptr_t>(instruction)));
+}
+
 }  // namespace
 
 ABSL_ATTRIBUTE_NOINLINE ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS void
@@ -79,50 +90,51 @@ StackSnapshot::Take() {
       &frames_);
 }
 
-void StackSnapshot::ForEachWordIn(uintptr_t low, uintptr_t high,
-                                  absl::FunctionRef<void(Word)> visit) const {
+void StackSnapshot::VisitWithMoved(Word word,
+                                   absl::FunctionRef<void(Word)> visit) const {
+  visit(word);
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  void* begin = nullptr;
+  void* end = nullptr;
+  if (fake_stack_ == nullptr ||
+      __asan_addr_is_in_fake_stack(fake_stack_,
+                                   reinterpret_cast<void*>(word.value), &begin,
+                                   &end) == nullptr) {
+    return;
+  }
+  const auto low = reinterpret_cast<uintptr_t>(begin);
+  const auto high = reinterpret_cast<uintptr_t>(end);
+  // Before it are a number, a description, the function, and an address.
+  const auto* function =
+      reinterpret_cast<const void*>(ReadStackWord(low - 2 * sizeof(uintptr_t)));
   for (uintptr_t at = low; at + sizeof(uintptr_t) <= high;
        at += sizeof(uintptr_t)) {
-    visit({ReadStackWord(at), reinterpret_cast<const void*>(at)});
+    visit({ReadStackWord(at), reinterpret_cast<const void*>(at), function});
   }
+#endif
 }
 
 void StackSnapshot::ForEachWord(absl::FunctionRef<void(Word)> visit) const {
-  for (const uintptr_t word : registers_) visit({word, nullptr});
-  ForEachWordIn(low_, high_, [&](Word word) {
-    visit(word);
-#ifdef ABSL_HAVE_ADDRESS_SANITIZER
-    void* begin = nullptr;
-    void* end = nullptr;
-    if (fake_stack_ == nullptr ||
-        __asan_addr_is_in_fake_stack(fake_stack_,
-                                     reinterpret_cast<void*>(word.value),
-                                     &begin, &end) == nullptr) {
-      return;
-    }
-    ForEachWordIn(reinterpret_cast<uintptr_t>(begin),
-                  reinterpret_cast<uintptr_t>(end),
-                  [&](Word moved) { visit({moved.value, word.at}); });
-#endif
-  });
+  for (const uintptr_t word : registers_) {
+    VisitWithMoved({word, nullptr}, visit);
+  }
+  for (uintptr_t at = low_; at + sizeof(uintptr_t) <= high_;
+       at += sizeof(uintptr_t)) {
+    VisitWithMoved({ReadStackWord(at), reinterpret_cast<const void*>(at)},
+                   visit);
+  }
 }
 
 std::string StackSnapshot::FunctionOf(const Word& word) const {
+  if (word.function != nullptr) return NameOf(word.function);
   const auto at = reinterpret_cast<uintptr_t>(word.at);
   // What registers hold is, most likely, of the caller.
   const auto behind = std::ranges::find_if(frames_, [&](const Frame& frame) {
     return frame.start > std::max(at, low_);
   });
   if (behind == frames_.begin()) return "an unknown function";
-  const auto in = std::prev(behind);
-  std::array<char, 512> name;
   // A return address may already be that of the next function.
-  const void* within = static_cast<const char*>(in->instruction) - 1;
-  if (absl::Symbolize(within, name.data(), static_cast<int>(name.size()))) {
-    return name.data();
-  }
-  return absl::StrCat("the function at 0x",
-                      absl::Hex(reinterpret_cast<uintptr_t>(in->instruction)));
+  return NameOf(static_cast<const char*>(std::prev(behind)->instruction) - 1);
 }
 
 }  // namespace bibop

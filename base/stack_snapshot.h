@@ -20,10 +20,12 @@ namespace bibop {
 class StackSnapshot {
  public:
   // A word, and where it is: on the stack, or null in a register or in the
-  // frame of what took the snapshot.
+  // frame of what took the snapshot. `function` is not null where it is in a
+  // frame that AddressSanitizer has moved: the beginning of the function.
   struct Word {
     uintptr_t value;
     const void* at;
+    const void* function = nullptr;
   };
 
   // Of no thread: no words.
@@ -54,9 +56,8 @@ class StackSnapshot {
     uintptr_t start;
   };
 
-  // Visits the words in [low, high); as words at `at`, or where they are.
-  void ForEachWordIn(uintptr_t low, uintptr_t high,
-                     absl::FunctionRef<void(Word)> visit) const;
+  // Visits a word, and what is in the moved frame that it refers to, if any.
+  void VisitWithMoved(Word word, absl::FunctionRef<void(Word)> visit) const;
 
   int thread_id_ = 0;
   // What is on the stack: [low_, high_).
@@ -67,7 +68,7 @@ class StackSnapshot {
   // What was in registers, among other words.
   std::vector<uintptr_t> registers_;
   // By which AddressSanitizer knows the thread's moved variables.
-  void* fake_stack_ = nullptr;
+  [[maybe_unused]] void* fake_stack_ = nullptr;
 };
 
 }  // namespace bibop

@@ -7,6 +7,7 @@
 // gcc 12 keeps two handles in memory to choose between them with `? :`, as it
 // does with all classes; with `if` it does not.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -46,8 +47,26 @@ template <class T>
 using Local = T*;
 template <class T>
 using MaybeLocal = T*;
+// A Member is an atomic word.
 template <class T>
-using Field = T*;
+class Field {
+ public:
+  explicit(false) Field(T* object) : object_(object) {}
+  Field& operator=(T* object) {
+    object_.store(object, std::memory_order_release);
+    return *this;
+  }
+  T* operator->() const { return get(); }
+  explicit operator bool() const { return get() != nullptr; }
+  friend bool operator==(T* object, const Field& field) {
+    return object == field.get();
+  }
+
+ private:
+  T* get() const { return object_.load(std::memory_order_acquire); }
+
+  std::atomic<T*> object_;
+};
 #define BIBOP_SEAL(mutator) static_cast<void>(mutator)
 
 template <class T>
@@ -93,7 +112,8 @@ int64_t chase_two_members(Local<Node> node) {
   return node->next->previous->value;
 }
 
-void store_in_member(Local<Node> node, Local<Node> other) {
+// It asks whether a heap is being collected.
+void control_store_in_member(Local<Node> node, Local<Node> other) {
   node->next = other;
 }
 

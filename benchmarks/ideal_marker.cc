@@ -68,8 +68,8 @@ int64_t IdealMarker::Mark() {
     }
     for (size_t i = 0; i < unmarked; ++i) {
       // It may be on two cache lines.
-      absl::PrefetchToLocalCache(batch[i]);
-      absl::PrefetchToLocalCache(&batch[i]->edges.back());
+      absl::PrefetchToLocalCacheNta(batch[i]);
+      absl::PrefetchToLocalCacheNta(&batch[i]->edges.back());
     }
     for (size_t i = 0; i < unmarked; ++i) {
       for (Node* const edge : batch[i]->edges) {

@@ -218,7 +218,9 @@ std::vector<Derived> Derive(Figures median) {
   return {
       // At least 0.7 times as many objects a second.
       {"random bibop/ideal", ratio("random", "ideal"), 1 / 0.7},
-      {"ordered_list bibop/simple", ratio("ordered_list", "simple"), 1.2},
+      // No limit: there the processor prefetches by itself, and each
+      // instruction counts.
+      {"ordered_list bibop/simple", ratio("ordered_list", "simple")},
       {"shuffled_list bibop/simple", ratio("shuffled_list", "simple"), 1.2},
   };
 }

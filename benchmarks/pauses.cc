@@ -49,7 +49,7 @@ namespace bibop::benchmarks {
 namespace {
 
 constexpr char kFigure[] = "initial_net_median_us";
-constexpr absl::Duration kRest = absl::Milliseconds(2);
+constexpr absl::Duration kRest = absl::Milliseconds(20);
 
 // One kind of pause, in wall time and net.
 struct Pauses {

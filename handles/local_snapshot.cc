@@ -20,7 +20,25 @@ void LocalSnapshot::ShadeNew(const void* object) {
   Shade(object);
 }
 
+// Marks are looked at all together, when they have arrived: one at a time, each
+// overwritten reference would wait for memory.
+void LocalSnapshot::DropMarked() {
+  for (size_t i = 0; i < count_; ++i) heap_.PrefetchMark(shaded_[i]);
+  const size_t count = count_;
+  count_ = 0;
+  for (size_t i = 0; i < count; ++i) {
+    shaded_[count_] = shaded_[i];
+    count_ += heap_.IsMarked(shaded_[i]) ? 0 : 1;
+  }
+}
+
+void LocalSnapshot::MakeRoom() {
+  DropMarked();
+  if (count_ > shaded_.size() / 2) Flush();
+}
+
 void LocalSnapshot::Flush() {
+  DropMarked();
   MarkQueue::Batch batch(shaded_.begin(), shaded_.begin() + count_);
   heap_.mark_queue().Add(std::move(batch));
   count_ = 0;

@@ -11,7 +11,8 @@
 // Owned by a mutator and used by its thread while that runs, by the collector
 // while it is stopped or parked.
 //
-// Invariants: nothing that was shaded is dropped before the mark has finished.
+// Invariants: nothing that was shaded is dropped before it is marked, or the
+// mark has finished.
 
 #ifndef BIBOP_HANDLES_LOCAL_SNAPSHOT_H_
 #define BIBOP_HANDLES_LOCAL_SNAPSHOT_H_
@@ -19,6 +20,7 @@
 #include <array>
 #include <cstddef>
 
+#include "absl/base/attributes.h"
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 
@@ -37,8 +39,9 @@ class LocalSnapshot {
   //
   // REQUIRES: the object is one of the heap, and not yet lost.
   void Shade(const void* object) {
-    if (heap_.phase() != HeapPhase::kMarking || heap_.IsMarked(object)) return;
-    if (count_ == shaded_.size()) Flush();
+    if (heap_.phase() != HeapPhase::kMarking) return;
+    if (count_ == shaded_.size()) [[unlikely]]
+      MakeRoom();
     shaded_[count_++] = object;
   }
 
@@ -49,13 +52,17 @@ class LocalSnapshot {
   // REQUIRES: the object begins there, and no other thread knows of it yet.
   void ShadeNew(const void* object);
 
-  // Gives the heap's mark queue what was shaded.
+  // Gives the heap's mark queue what was shaded and is not marked yet.
   void Flush();
 
   // The heap that is being marked.
   ObjectHeap& heap() const { return heap_; }
 
  private:
+  // Forgets what is marked by now.
+  void DropMarked();
+  ABSL_ATTRIBUTE_NOINLINE void MakeRoom();
+
   ObjectHeap& heap_;
   size_t count_ = 0;
   // The first count_ are in use.

@@ -11,6 +11,7 @@
 #include "bibop/marker/marking_fixture.h"
 #include "bibop/marker/marking_visitor.h"
 #include "bibop/marker/member.h"
+#include "bibop/marker/weak_word.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
@@ -185,6 +186,37 @@ TEST_F(EphemeronTest, OneKeyMayHaveMany) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
+// A cell that shows what is in it.
+struct CellHolder {
+  internal::EphemeronCell cell;
+  void Trace(auto& visitor) const { visitor.VisitEphemeron(cell); }
+};
+
+TEST_F(EphemeronTest, NoWordOfItEverRefersToTheDead) {
+  HandleScope scope(mutator_);
+  const Handle<CellHolder> holder = scope.New<CellHolder>();
+  {
+    HandleScope inner(mutator_);
+    holder->cell.Set(New(inner).get(), New(inner).get());
+  }
+  Collect();
+  EXPECT_EQ(holder->cell.key().Load(), internal::EphemeronCell::Erased());
+  EXPECT_EQ(holder->cell.value().Load(), nullptr);
+  {
+    HandleScope inner(mutator_);
+    const Handle<Node> value = New(inner);
+    {
+      HandleScope innermost(mutator_);
+      holder->cell.Set(New(innermost).get(), value.get());
+    }
+    Collect();
+    EXPECT_EQ(holder->cell.key().Load(), internal::EphemeronCell::Erased());
+    EXPECT_EQ(holder->cell.value().Load(), value.get()) << "a weak reference";
+  }
+  Collect();
+  EXPECT_EQ(holder->cell.value().Load(), nullptr);
+}
+
 // ---- while objects are marked ----
 
 TEST_F(EphemeronTest, AKeyThatIsLockedDuringAMarkKeepsItsValue) {
@@ -221,6 +253,7 @@ TEST_F(EphemeronTest, AValueThatIsOverwrittenDuringAMarkLivesOn) {
   holder->ephemeron.Reset();
   FinishMark();
   EndCycle();
+  EXPECT_EQ(lifetimes_.alive(), 3);
   EXPECT_EQ(black->next->number, 7);
 }
 

@@ -37,11 +37,12 @@ namespace {
 // function that only prefetches for one that does nothing.
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void PrefetchObject(const void* cell,
                                                         const TypeInfo* type) {
-  absl::PrefetchToLocalCache(cell);
+  absl::PrefetchToLocalCacheNta(cell);
   if (type == nullptr) [[unlikely]]
     return;
   const size_t last_word = std::min(type->cell_size, size_t{64}) - 8;
-  absl::PrefetchToLocalCache(static_cast<const std::byte*>(cell) + last_word);
+  absl::PrefetchToLocalCacheNta(static_cast<const std::byte*>(cell) +
+                                last_word);
 }
 
 }  // namespace

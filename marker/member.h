@@ -103,7 +103,10 @@ class Member {
 
  private:
   void Store(T* object) {
-    internal::Shade(object_.load(std::memory_order_relaxed));
+    // Not read for nothing: it may not be in the cache.
+    if (internal::BarriersOn()) [[unlikely]] {
+      internal::ShadeSlow(object_.load(std::memory_order_relaxed));
+    }
     object_.store(object, std::memory_order_release);
   }
 

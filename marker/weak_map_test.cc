@@ -424,6 +424,9 @@ TEST_F(WeakMapTest, WhatIsErasedDuringAMarkIsNotLost) {
   map->Clear();
   FinishMark();
   EndCycle();
+  // Three keys, their first values, of which handles are open, the second ones,
+  // and the black one.
+  EXPECT_EQ(lifetimes_.alive(), 10);
   EXPECT_EQ(black->next->number, 1001);
   EXPECT_EQ(black->next->next->number, 1002);
   EXPECT_EQ(black->next->next->next->number, 1003);

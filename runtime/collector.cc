@@ -179,12 +179,12 @@ void Collector::CollectForStress(Mutator& self) {
   {
     absl::MutexLock lock(mutex_);
     if (!TryDrive()) return;
+    // It goes on with what is begun here.
+    if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
   }
+  const absl::Cleanup stop = [this] { StopDriving(); };
   // Little of it: it begins, or goes a bit on.
   Step(CycleCause::kStress, 1);
-  absl::MutexLock lock(mutex_);
-  driver_ = {};
-  if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
 }
 
 void Collector::CollectDue(Mutator& self) {
@@ -322,6 +322,11 @@ void Collector::Begin(CycleCause cause) {
   cycle_.FinishSweep();
   current_.sweep_time = absl::FromChrono(Clock::now() - start);
   stress_.Reach(StressPhase::kMarkStart);
+  // Who does not come to a safepoint soon, or is about to wake up after it
+  // waited for the sweep, keeps nobody waiting here, as it would in the pause.
+  const Clock::time_point asked = Clock::now();
+  safepoints_.Handshake([](MutatorBase&) {});
+  current_.time_to_safepoint = absl::FromChrono(Clock::now() - asked);
   const size_t most = MostInFirstPause();
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {

@@ -38,7 +38,8 @@ struct CycleStats {
   // How long in these two pauses the pausing thread waited for a processor.
   absl::Duration initial_pause_descheduled = absl::ZeroDuration();
   absl::Duration final_pause_descheduled = absl::ZeroDuration();
-  // The longest that it took the mutators to stop, a part of a pause.
+  // The longest that it took the mutators to come to a safepoint, in a pause or
+  // before the first one.
   absl::Duration time_to_safepoint = absl::ZeroDuration();
   // How many pauses tried to end the mark, after the first.
   int64_t finish_attempts = 0;

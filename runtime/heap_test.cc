@@ -26,6 +26,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_options.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
@@ -242,7 +243,8 @@ void NewOfEach(HandleScope& scope, std::integer_sequence<int, n...>) {
 // A regression: the first allocation of each type after a collection counted
 // for a whole block, and so the heap collected all the time.
 TEST(HeapBudget, ManyTypesWithFewObjectsDoNotSpendIt) {
-  auto heap = Heap::Create({.min_budget_bytes = 64 << 10}).value();
+  auto heap =
+      Heap::Create({.min_budget_bytes = 64 << 10, .stress = kNoStress}).value();
   MutatorScope mutator(*heap);
   for (int i = 0; i < 100; ++i) {
     HandleScope scope(mutator);
@@ -254,6 +256,7 @@ TEST(HeapBudget, ManyTypesWithFewObjectsDoNotSpendIt) {
 TEST(HeapStatsTest, TellWhatHappened) {
   std::vector<CycleStats> cycles;
   auto heap = Heap::Create({.min_budget_bytes = 64 << 10,
+                            .stress = kNoStress,
                             .on_cycle_end =
                                 [&cycles](const CycleStats& cycle) {
                                   cycles.push_back(cycle);

@@ -17,8 +17,9 @@
 
 namespace bibop {
 
-// Tells of each such object in the log, once, with the function that refers to
-// it; or aborts at the first. `mutators` are all there are, and Mutators.
+// Tells of each such object in the log, with the functions in whose frames a
+// thread refers to it; or aborts at the first. `mutators` are all there are,
+// and Mutators.
 //
 // REQUIRES: the heap is in kClearing; the mutators are stopped, have retired
 // their allocators, and have noted their stacks.

@@ -106,7 +106,8 @@ class RootsTest : public ::testing::TestWithParam<Way> {
         AllocateUntilACycle(before);
         break;
     }
-    ASSERT_EQ(heap_->stats().cycles, before + 1);
+    // More if one was under way.
+    ASSERT_GE(heap_->stats().cycles, before + 1);
     ASSERT_EQ(last_cause_, cause);
     // Before it marks, it destroys what the one above found dead.
     heap_->Collect();

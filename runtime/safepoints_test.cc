@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -128,10 +129,16 @@ TEST_F(SafepointsTest, NoMutatorRunsInAStoppedWorldOrBesideItsHandshake) {
     });
   }
   int answers = 0;
-  for (int i = 0; i < 2000; ++i) {
+  // On a busy machine some begin late.
+  std::set<const Thread*> seen;
+  for (int i = 0; i < 2000 || seen.size() < kThreads; ++i) {
     if (i % 2 == 0) {
       const std::vector<MutatorBase*> stopped = safepoints_.StopTheWorld();
-      for (MutatorBase* mutator : stopped) ++ThreadOf(*mutator).touched;
+      for (MutatorBase* mutator : stopped) {
+        Thread& thread = ThreadOf(*mutator);
+        ++thread.touched;
+        seen.insert(&thread);
+      }
       safepoints_.ResumeTheWorld();
     } else {
       std::atomic<int> answered = 0;

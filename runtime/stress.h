@@ -61,7 +61,7 @@ class Stress {
   bool Toss() const { return Random(2) == 0; }
 
  private:
-  static constexpr int64_t kAliveForATurn = 256;
+  static constexpr int64_t kAliveForATurn = 64;
 
   // A number below `limit`.
   uint64_t Random(uint64_t limit) const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -9,7 +9,7 @@
 //   every-nth-allocation=N   a collection at each Nth allocation; N from 1
 //   every-safepoint          a collection at each safepoint, which includes the
 //                            slow path of each allocation (with many objects
-//                            alive both skip one turn for each 256 of them)
+//                            alive both skip one turn for each 64 of them)
 //   phase=PHASE              before that part of each cycle the collector waits
 //                            until mutators have passed some safepoints:
 //                            mark-start, marking, mark-finish, clearing,

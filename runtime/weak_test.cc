@@ -401,8 +401,8 @@ TEST_P(WeakReferencesThreadsTest, OneMapUnderALock) {
         s->map->Set(mutator, key, New(scope, round + 1));
       } else {
         const Handle<Node> value = s->map->Get(scope, key).ToHandleChecked();
-        ASSERT_TRUE(value->IsAlive());
-        ASSERT_EQ(value->number, key->number + 1);
+        EXPECT_TRUE(value->IsAlive());
+        EXPECT_EQ(value->number, key->number + 1);
       }
       mutex.unlock();
       mutator.Safepoint();

@@ -682,7 +682,7 @@ MISUSES = [
                 "id": "visits_what_is_no_reference",
                 "title": "visits a plain pointer in `Trace`",
                 "src": "classes.cc",
-                "errors": "Trace visits Members, arrays of them, and parts",
+                "errors": "Trace visits Members, arrays of them, containers",
             },
             {
                 "id": "keeps_members_in_a_vector",

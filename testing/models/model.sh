@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What model_test does: has Spin search all states of a model, and judges.
 #
-#   model.sh holds MODEL DOCUMENT [-DNAME]... [MUTANT_NAME]...
+#   model.sh holds MODEL [-DNAME]...
 #   model.sh fails MODEL MUTANT_NAME [-DNAME]...
+#   model.sh lists MODEL DOCUMENT MUTANT_NAME...
 #
-# `holds`: there is no error, and the mutants are all that the model has, and are told of
-# in the document. `fails`: with the mutant there is an error. models.bzl says more.
+# `holds`: there is no error. `fails`: with the mutant there is one. `lists`: the mutants
+# are all that the model has, and the document tells of them. models.bzl says more.
 set -euo pipefail
 verb=$1 model=$(realpath "$2")
 shift 2
@@ -17,28 +18,28 @@ die() {
   exit 1
 }
 
-document='' mutants=() options=()
-if [[ $verb == holds ]]; then
-  document=$1
-  shift
-fi
-for argument in "$@"; do
-  case $argument in
-    -D*) options+=("$argument") ;;
-    *) mutants+=("$argument") ;;
-  esac
-done
-in_model=$(grep -o '\<MUTANT_[A-Z_]*' "$model" | sort -u)
-if [[ $verb == holds ]]; then
-  [[ $in_model == "$(printf '%s\n' "${mutants[@]}" | sort -u)" ]] ||
-    die "the mutants of $model and those that are tested are not the same:" "$in_model" "tested: ${mutants[*]}"
-  for mutant in "${mutants[@]}"; do
-    grep -qF -e "\`${mutant#MUTANT_}\`" "$document" || die "$document does not tell of $mutant"
-  done
-else
-  grep -qxF -e "${mutants[0]}" <<<"$in_model" || die "$model does not name ${mutants[0]}"
-  options+=("-D${mutants[0]}")
-fi
+in_model=$(grep -o '\<MUTANT_[A-Z_]*' "$model" | sort -u) || true
+case $verb in
+  holds) ;;
+  fails)
+    mutant=$1
+    shift
+    grep -qxF -e "$mutant" <<<"$in_model" || die "$model does not name $mutant"
+    set -- "-D$mutant" "$@"
+    ;;
+  lists)
+    document=$1
+    shift
+    [[ $in_model == "$(printf '%s\n' "$@" | sort -u)" ]] ||
+      die "the mutants of $model and those that are tested are not the same:" "$in_model" "tested: $*"
+    for mutant in "$@"; do
+      grep -qF -e "\`${mutant#MUTANT_}\`" "$document" || die "$document does not tell of $mutant"
+    done
+    echo "$# mutants"
+    exit 0
+    ;;
+  *) die "model.sh knows no $verb" ;;
+esac
 
 compiler=
 for name in cc gcc clang clang-19; do
@@ -58,7 +59,7 @@ folder=$(mktemp -d "${TEST_TMPDIR:-/tmp}/model.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 cp "$model" model.pml
-spin -P"$compiler -E -x c" "${options[@]}" -a model.pml >spin.log 2>&1 || die "spin refuses $model:" "$(cat spin.log)"
+spin -P"$compiler -E -x c" "$@" -a model.pml >spin.log 2>&1 || die "spin refuses $model:" "$(cat spin.log)"
 [[ ! -s spin.log ]] || die "spin warns of $model:" "$(cat spin.log)"
 # An error is found in less time than optimizing takes.
 optimize=-O2
@@ -70,13 +71,13 @@ status=0
 errors=$(sed -n 's/^State-vector .*, errors: \([0-9]*\)$/\1/p' pan.log)
 [[ $errors ]] || die "the search ended with status $status:" "$(cat pan.log)"
 if [[ $verb == fails ]]; then
-  ((errors)) || die "${mutants[0]} is not caught: the model has a hole, or nobody needs what it leaves out" "$(cat pan.log)"
-  echo "${mutants[0]}: $(grep -m 1 '^pan:1: ' pan.log)"
+  ((errors)) || die "$mutant is not caught: the model has a hole, or nobody needs what it leaves out" "$(cat pan.log)"
+  echo "$mutant: $(grep -m 1 '^pan:1: ' pan.log)"
   exit 0
 fi
 if ((errors)); then
   echo "the model has an error. Its last steps, and the state that they lead to:"
-  spin -P"$compiler -E -x c" "${options[@]}" -t -p model.pml 2>&1 | tail -n 200
+  spin -P"$compiler -E -x c" "$@" -t -p model.pml 2>&1 | tail -n 200
   die "$(grep -m 1 '^pan:1: ' pan.log)"
 fi
 if ((status)) || grep -qiE 'search not completed|max search depth too small|out of memory|memory exceeded|reached -DMEMLIM|hash.*too small' pan.log; then

@@ -12,8 +12,8 @@ protocol out or does it wrongly: a model that does not mind proves nothing.
 
 makes the tests queue_test, queue_no_lock_test and queue_no_recheck_test. The first passes if
 all states were reached, none violates an assertion, and none but the last ones of processes is a
-dead end; and if the mutants are all that the source has, and docs/models.md tells of them. The
-others pass if there is an error.
+dead end; the others if there is an error. And queue_mutants_test: the mutants are all that the
+source has, and docs/models.md tells of them.
 
 They take spin and a C compiler from the PATH. Where there is none they say so and pass, unless
 BIBOP_REQUIRE_SPIN is 1.
@@ -37,22 +37,28 @@ def model_test(name, src, mutants, configurations = {"": []}):
         # What runs is no program of this repository's compilers.
         "tags": ["model", "nosanitizer"],
     }
+    native.sh_test(
+        name = name + "_mutants_test",
+        size = "small",
+        args = ["lists", "$(location %s)" % src, "$(location %s)" % document] +
+               ["MUTANT_" + mutant for mutant in of],
+        data = [src, document],
+        **common
+    )
     for configuration, macros in configurations.items():
         native.sh_test(
             name = "_".join([part for part in [name, configuration, "test"] if part]),
-            args = ["holds", "$(location %s)" % src, "$(location %s)" % document] +
-                   ["-D" + macro for macro in macros] +
-                   ["MUTANT_" + mutant for mutant in of],
-            data = [src, document],
             size = "medium",
+            args = ["holds", "$(location %s)" % src] + ["-D" + macro for macro in macros],
+            data = [src],
             **common
         )
     for mutant, configuration in of.items():
         native.sh_test(
             name = "%s_%s_test" % (name, mutant.lower()),
+            size = "small",
             args = ["fails", "$(location %s)" % src, "MUTANT_" + mutant] +
                    ["-D" + macro for macro in configurations[configuration]],
             data = [src],
-            size = "small",
             **common
         )

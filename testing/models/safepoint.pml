@@ -17,7 +17,7 @@
 #ifdef THREE_MUTATORS
 #define MUTATORS 3
 #define OPERATIONS 1  // of each mutator
-#define ROUNDS 2      // stops or handshakes
+#define ROUNDS 1      // stops or handshakes
 #else
 #define MUTATORS 2
 #define OPERATIONS 3
