@@ -103,7 +103,8 @@ void ReleaseStore(const void* store) {
   if constexpr (kCheckedHandles) {
     const std::optional<ObjectRef> found =
         mutator->object_heap().FindObject(reinterpret_cast<uintptr_t>(store));
-    ABSL_CHECK(found.has_value() && found->type->is_store)
+    ABSL_CHECK(found.has_value() && found->start == store &&
+               found->type->is_store)
         << "the memory of a container was dropped while the container was "
            "still in use: does the Trace of its class visit it? If it is no "
            "field, did the scope close in which it grew?";

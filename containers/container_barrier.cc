@@ -1,9 +1,11 @@
 #include "bibop/containers/container_barrier.h"
 
-#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -127,20 +129,29 @@ Words WordsAround(const ObjectHeap& heap, const ContainerBarrier* allocator) {
   return WordsIn(self - before, before + after);
 }
 
+// Whether the word at `address` can be read: the kernel copies a signal mask
+// before it looks whether it knows what to do with it. (Abseil's
+// AddressIsReadable does the same.)
+bool IsReadable(uintptr_t address) {
+  constexpr int kUnknown = -1;
+  const int saved_errno = errno;
+  const bool readable =
+      syscall(SYS_rt_sigprocmask, kUnknown, address & ~uintptr_t{7}, nullptr,
+              sizeof(uintptr_t)) != -1 ||
+      errno != EFAULT;
+  errno = saved_errno;
+  return readable;
+}
+
 // The same for an allocator that is elsewhere, as far as there is memory.
 Words WordsAroundElsewhere(const ContainerBarrier* allocator) {
   constexpr uintptr_t kPage = 4096;
-  const auto is_memory = [](uintptr_t address) {
-    unsigned char resident;
-    return mincore(reinterpret_cast<void*>(address & ~(kPage - 1)), kPage,
-                   &resident) == 0;
-  };
   const auto self = reinterpret_cast<uintptr_t>(allocator);
   const uintptr_t page = self & ~(kPage - 1);
   uintptr_t start = self - kMostContainerBytes;
   uintptr_t end = self + sizeof(*allocator) + kMostContainerBytes;
-  if (start < page && !is_memory(start)) start = page;
-  if (end > page + kPage && !is_memory(end - 1)) end = page + kPage;
+  if (start < page && !IsReadable(start)) start = page;
+  if (end > page + kPage && !IsReadable(end - 1)) end = page + kPage;
   return WordsIn(reinterpret_cast<const void*>(start), end - start);
 }
 

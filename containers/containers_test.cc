@@ -1,5 +1,7 @@
 #include "bibop/containers/containers.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -50,6 +52,8 @@ class ContainersTest : public ::testing::Test {
   }
 
   Lifetimes lifetimes_;
+  // Elements die with the heap.
+  Lifetimes elements_;
   std::unique_ptr<Heap> heap_ = Heap::Create({}).value();
   MutatorScope attached_{*heap_};
   Mutator& mutator_ = attached_;
@@ -201,6 +205,33 @@ TEST_F(ContainersTest, WhatIsTakenOutOfAnObjectLivesUntilTheScopeCloses) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
+TEST_F(ContainersTest, WhatIsTakenOutMayComeToTheEdgeOfMemory) {
+  // A page between two that cannot be read.
+  constexpr size_t kPage = 4096;
+  auto* pages = static_cast<std::byte*>(
+      mmap(nullptr, 3 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(static_cast<void*>(pages), MAP_FAILED);
+  ASSERT_EQ(mprotect(pages + kPage, kPage, PROT_READ | PROT_WRITE), 0);
+  using C = Vector<Member<Node>>;
+  HandleScope scope(mutator_);
+  const Handle<Owner<C>> owner = scope.New<Owner<C>>();
+  for (std::byte* place : {pages + kPage, pages + 2 * kPage - sizeof(C)}) {
+    HandleScope inner(mutator_);
+    {
+      HandleScope innermost(mutator_);
+      owner->container.push_back(innermost.New<Node>(lifetimes_));
+    }
+    C* moved = new (place) C;
+    *moved = std::move(owner->container);
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 1);
+    std::destroy_at(moved);
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 0);
+  }
+  munmap(pages, 3 * kPage);
+}
+
 TEST_F(ContainersTest, NumbersKeepNothingAlive) {
   HandleScope scope(mutator_);
   const Handle<Owner<Vector<uintptr_t>>> numbers =
@@ -278,14 +309,16 @@ struct Throwing {
 };
 
 TEST_F(ContainersTest, AnElementsConstructorMayThrow) {
-  Lifetimes elements;
+  Lifetimes& elements = elements_;
   Throwing::all = &elements;
   HandleScope scope(mutator_);
   using C = Vector<Throwing>;
   const Handle<Owner<C>> owner = scope.New<Owner<C>>();
   const Handle<Owner<Map<int, Throwing>>> map =
       scope.New<Owner<Map<int, Throwing>>>();
-  int left = 1000000;
+  // Outlives the heap, as what the elements refer to has to.
+  static int left;
+  left = 1000000;
   {
     HandleScope inner(mutator_);
     for (int i = 0; i < 20; ++i) {
@@ -424,12 +457,13 @@ TEST_F(ContainersTest, AProgramThatOnlyGrowsContainersIsCollected) {
 
 TEST_F(ContainersTest, AScopeDoesNotGrowWhereStoresAreGivenBack) {
   HandleScope scope(mutator_);
-  const Handle<Owner<Vector<int>>> vector = scope.New<Owner<Vector<int>>>();
+  const Handle<Owner<FlatHashMap<int, int>>> flat =
+      scope.New<Owner<FlatHashMap<int, int>>>();
   const Handle<Owner<Map<int, int>>> map = scope.New<Owner<Map<int, int>>>();
   const auto change = [&] {
-    for (int i = 0; i < 100; ++i) vector->container.push_back(i);
-    vector->container.clear();
-    vector->container.shrink_to_fit();
+    for (int i = 0; i < 300; ++i) flat->container[i] = i;
+    // Gives back what is so large.
+    flat->container.clear();
     for (int i = 0; i < 5; ++i) map->container[i] = i;
     map->container.clear();
   };
@@ -471,6 +505,8 @@ TEST_F(ContainersDeathTest, ALocalContainerThatIsOlderThanItsScopeIsTold) {
   EXPECT_DEATH(
       {
         HandleScope scope(mutator_);
+        // Keeps the block from being used for anything else.
+        Vector<int> other(100);
         Vector<int> local;
         {
           HandleScope inner(mutator_);
