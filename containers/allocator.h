@@ -232,10 +232,6 @@ class Allocator : private internal::ContainerBarrier {
     static_assert(!IsScoped<U>,
                   "a handle is for the stack: make it a Member, in a container "
                   "of an object");
-    static_assert(!internal::kIsWeak<U>,
-                  "a container keeps what its elements refer to, so a weak "
-                  "reference in it is none: use a WeakMap, or make the element "
-                  "an object that has the weak reference");
     Changing();
     if constexpr (Use::kIsNode) {
       if (keeps_node()) {
@@ -279,6 +275,10 @@ class Allocator : private internal::ContainerBarrier {
   template <class U>
   friend class Allocator;
 
+  static_assert(!internal::kIsWeak<T>,
+                "a container keeps what its elements refer to, so a weak "
+                "reference in it is none: use a WeakMap, or make the element "
+                "an object that has the weak reference");
   static_assert(
       !Use::kRelinksInSilence,
       "std::list and std::forward_list do not tell their allocator when they "

@@ -279,11 +279,22 @@ std::vector<Operation<C>> SequenceOperations() {
       {"shrink_to_fit", [](O& o) { o.a.shrink_to_fit(); }},
       {"rotate", [](O& o) { std::rotate(o.a.begin(), o.At(o.a), o.a.end()); }},
       {"reverse", [](O& o) { std::reverse(o.a.begin(), o.a.end()); }},
-      {"stable_sort",
+      {"sort in a buffer",
        [](O& o) {
-         std::stable_sort(
-             o.a.begin(), o.a.end(),
+         // As std::stable_sort does.
+         std::vector<typename C::value_type> buffer(
+             std::make_move_iterator(o.a.begin()),
+             std::make_move_iterator(o.a.end()));
+         std::sort(
+             buffer.begin(), buffer.end(),
              [](const auto& x, const auto& y) { return KeyOf(x) < KeyOf(y); });
+         std::move(buffer.begin(), buffer.end(), o.a.begin());
+       }},
+      {"sort",
+       [](O& o) {
+         std::sort(o.a.begin(), o.a.end(), [](const auto& x, const auto& y) {
+           return KeyOf(x) < KeyOf(y);
+         });
        }},
       {"swap elements",
        [](O& o) {
