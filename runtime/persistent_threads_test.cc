@@ -226,7 +226,7 @@ TEST_F(PersistentsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
   for (std::thread& thread : threads) thread.join();
   CollectAndDestroy();
   EXPECT_EQ(lifetimes_.born(), 2 * kMakers * kNodes);
-  EXPECT_GT(heap_->stats().cycles, 10);
+  EXPECT_GT(heap_->stats().cycles, 2) << "not only those at the end";
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
