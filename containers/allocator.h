@@ -256,7 +256,7 @@ class Allocator : private internal::ContainerBarrier {
   template <class U>
   void destroy(U* element) {
     // Of a dead object the elements' destructors run, and that is all.
-    if (internal::kIsLeaf<U> || internal::sweeping_heap != nullptr) {
+    if (internal::kIsLeaf<U> || internal::IsBeingSwept(element)) {
       std::destroy_at(element);
       return;
     }

@@ -111,7 +111,7 @@ void Show(LocalSnapshot& snapshot, Words words) {
 // This thread's mutator on the heap that a container is in whose elements are
 // moved, or null. A destructor moves what dies with it.
 MutatorBase* MoverFrom(const ContainerBarrier& container) {
-  return sweeping_heap == nullptr ? MutatorOf(&container) : nullptr;
+  return IsBeingSwept(&container) ? nullptr : MutatorOf(&container);
 }
 
 // The words of the object that `allocator` is in that may be its container's.

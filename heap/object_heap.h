@@ -468,6 +468,16 @@ class ObjectHeap {
   std::atomic<int64_t> freed_objects_ = 0;
 };
 
+namespace internal {
+
+// Whether this thread is running destructors of the heap that `address` lies
+// in.
+inline bool IsBeingSwept(const void* address) {
+  return sweeping_heap != nullptr && sweeping_heap->Contains(address);
+}
+
+}  // namespace internal
+
 }  // namespace bibop
 
 #endif  // BIBOP_HEAP_OBJECT_HEAP_H_

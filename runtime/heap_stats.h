@@ -26,7 +26,8 @@ struct CycleStats {
   // What was allocated since the collection before.
   int64_t allocated_objects = 0;
   int64_t allocated_bytes = 0;
-  // What was found alive.
+  // What was found alive, with what was allocated during the mark. An object
+  // that several markers found at the same time counts for each.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;
   // The cycle's pauses: how long the mutators were stopped, from the request to

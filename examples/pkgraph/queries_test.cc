@@ -126,11 +126,11 @@ TEST_F(QueriesTest, SearchLosesNothingToCollections) {
   HandleScope scope(mutator());
   Handle<Graph> graph = Load(text);
   const int64_t cycles = heap().stats().cycles;
-  for (int repeat = 0; repeat < 8; ++repeat) {
+  // How many searches that takes depends on how fast the collector's thread is.
+  while (heap().stats().cycles < cycles + 6) {
     HandleScope inner(mutator());
     ASSERT_EQ(PathOf(graph, "p0", absl::StrCat("p", kPackages)), expected);
   }
-  EXPECT_GT(heap().stats().cycles, cycles + 5);
 }
 
 TEST_F(QueriesTest, ClosureAndPathsAgreeWithAnotherAlgorithm) {
