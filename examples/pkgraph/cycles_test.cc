@@ -88,7 +88,8 @@ TEST_F(CyclesTest, SearchLosesNothingToCollections) {
   HandleScope scope(mutator());
   Handle<Graph> graph = Load(text);
   const int64_t cycles = heap().stats().cycles;
-  for (int repeat = 0; repeat < 8; ++repeat) {
+  // How many searches that takes depends on how fast the collector's thread is.
+  while (heap().stats().cycles < cycles + 6) {
     const std::vector<std::vector<std::string>> found =
         FindCycles(mutator(), graph, Follow::kDepends);
     ASSERT_EQ(found.size(), 1);
@@ -96,7 +97,6 @@ TEST_F(CyclesTest, SearchLosesNothingToCollections) {
     ASSERT_EQ(std::adjacent_find(found[0].begin(), found[0].end()),
               found[0].end());
   }
-  EXPECT_GT(heap().stats().cycles, cycles + 5);
 }
 
 TEST_F(CyclesTest, AgreeWithAnotherAlgorithm) {
