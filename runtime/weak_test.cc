@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -201,6 +202,46 @@ TEST_P(WeakReferencesTest, CallbacksComeOnceAndTheProgramIsTold) {
   EXPECT_EQ(called.size(), 1000u);
   EXPECT_EQ(std::set<int64_t>(called.begin(), called.end()).size(), 1000u);
   EXPECT_EQ(registry.size(), 0u);
+}
+
+// A regression: after a hook had thrown others were not called, and the heap's
+// thread collected no more.
+TEST_P(WeakReferencesTest, AHookThatThrowsIsLoggedAndCollectionsGoOn) {
+  std::atomic<int> thrown = 0;
+  std::atomic<int> told = 0;
+  FinalizationRegistry<int> throwing([](int) {},
+                                     [&thrown] {
+                                       ++thrown;
+                                       throw std::runtime_error("no room");
+                                     });
+  FinalizationRegistry<int> other([](int) {}, [&told] { ++told; });
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  HandleScope scope(mutator);
+  // What is alive is more than its allocator collects itself.
+  scope.NewArray<int64_t>(size_t{1} << 18);
+  {
+    HandleScope inner(mutator);
+    const Handle<Node> node = New(inner);
+    throwing.Register(mutator, node, 0);
+    other.Register(mutator, node, 0);
+  }
+  heap_->Collect();
+  EXPECT_EQ(thrown, 1);
+  EXPECT_EQ(told, 1);
+  {
+    HandleScope inner(mutator);
+    throwing.Register(mutator, New(inner), 0);
+  }
+  heap_->Collect();
+  EXPECT_EQ(thrown, 2) << "nothing came of the first call";
+  const int64_t cycles = heap_->stats().cycles;
+  const absl::Time end = absl::Now() + absl::Seconds(20);
+  while (heap_->stats().cycles < cycles + 3 && absl::Now() < end) {
+    HandleScope inner(mutator);
+    for (int i = 0; i < 1000; ++i) New(inner, i);
+  }
+  EXPECT_GE(heap_->stats().cycles, cycles + 3);
 }
 
 // ---- with several threads ----
