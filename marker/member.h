@@ -105,7 +105,9 @@ class Member {
   void Store(T* object) {
     // Not read for nothing: it may not be in the cache.
     if (internal::BarriersOn()) [[unlikely]] {
-      internal::ShadeSlow(object_.load(std::memory_order_relaxed));
+      // Acquire: another thread may have stored it a moment ago, and whoever
+      // shades it looks at its block's descriptor.
+      internal::ShadeSlow(object_.load(std::memory_order_acquire));
     }
     object_.store(object, std::memory_order_release);
   }
