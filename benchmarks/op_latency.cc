@@ -141,8 +141,8 @@ absl::StatusOr<std::vector<Contest>> Contests() {
   const int64_t operations = absl::GetFlag(FLAGS_operations);
   absl::Status status =
       CheckFlag("operations", operations, 1, int64_t{1} << 40);
-  status.Update(CheckFlag("warm_up", absl::GetFlag(FLAGS_warm_up), 0,
-                          int64_t{1} << 40));
+  status.Update(
+      CheckFlag("warm_up", absl::GetFlag(FLAGS_warm_up), 0, int64_t{1} << 40));
   status.Update(
       CheckFlag("nodes", absl::GetFlag(FLAGS_nodes), 1, int64_t{1} << 31));
   if (!status.ok()) return status;

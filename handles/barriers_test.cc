@@ -7,7 +7,6 @@
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
@@ -75,14 +74,13 @@ using BarriersDeathTest = BarriersTest;
 // A regression: the reference was lost, and its object with it.
 TEST_F(BarriersDeathTest, OverwritingOnAThreadThatIsNotAttachedIsTold) {
   HandleScope scope(mutator_);
-  const Handle<int> object = scope.New<int>(1);
+  void* object = scope.New<int>(1).get();
   mutator_.allocator().Retire();
   BeginMark(*heap_);
-  EXPECT_DEATH(OnAnotherThread([&object] { internal::Shade(object.get()); }),
+  EXPECT_DEATH(OnAnotherThread([object] { internal::Shade(object); }),
                "by a thread that is not attached to that heap");
-  EXPECT_DEATH(OnAnotherThread([&object] {
-                 internal::ReadWeak(
-                     [&object] { return static_cast<void*>(object.get()); });
+  EXPECT_DEATH(OnAnotherThread([object] {
+                 internal::ReadWeak([object] { return object; });
                }),
                "by a thread that is not attached to that heap");
   EndCycle(*heap_);
@@ -90,11 +88,11 @@ TEST_F(BarriersDeathTest, OverwritingOnAThreadThatIsNotAttachedIsTold) {
 
 TEST_F(BarriersDeathTest, OverwritingWhileParkedIsTold) {
   HandleScope scope(mutator_);
-  const Handle<int> object = scope.New<int>(1);
+  void* object = scope.New<int>(1).get();
   mutator_.allocator().Retire();
   BeginMark(*heap_);
   mutator_.set_parked(true);
-  EXPECT_DEATH(internal::Shade(object.get()), "by a parked thread");
+  EXPECT_DEATH(internal::Shade(object), "by a parked thread");
   mutator_.set_parked(false);
   EndCycle(*heap_);
 }

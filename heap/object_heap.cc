@@ -597,14 +597,17 @@ std::optional<ObjectRef> ObjectHeap::FindLiveObject(uintptr_t word) const {
   if (!Contains(address)) return std::nullopt;
   // No block is freed meanwhile.
   absl::MutexLock lock(mutex_);
+  const BlockDescriptor* block = cage_->FindBlock(word);
+  if (block == nullptr) return std::nullopt;
+  // Before the bits: a sweeper, which needs no lock, clears them first.
+  const bool swept = block->first()->SweptEpoch() == swept_epoch_;
   const std::optional<ObjectRef> found = FindObject(word);
   if (!found.has_value() || phase() == HeapPhase::kMarking ||
       IsMarked(address)) {
     return found;
   }
   // What was not marked was born since, or its block is not swept yet.
-  const BlockDescriptor* first = Cage::DescriptorOf(address)->first();
-  return first->SweptEpoch() == swept_epoch_ ? found : std::nullopt;
+  return swept ? found : std::nullopt;
 }
 
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
