@@ -53,10 +53,21 @@ struct Node {
 };
 
 struct Configuration {
-  std::string name;
+  const char* name;
   CollectionMode mode;
   int markers = 0;
 };
+
+constexpr Configuration kModes[] = {
+    {"StopTheWorld", CollectionMode::kStopTheWorld},
+    {"Incremental", CollectionMode::kIncremental},
+    {"Concurrent", CollectionMode::kConcurrent, 1},
+    {"FourMarkers", CollectionMode::kConcurrent, 4},
+};
+
+std::string NameOf(const ::testing::TestParamInfo<Configuration>& info) {
+  return info.param.name;
+}
 
 class WeakReferencesTest : public ::testing::TestWithParam<Configuration> {
  protected:
@@ -76,14 +87,8 @@ class WeakReferencesTest : public ::testing::TestWithParam<Configuration> {
                                     .value();
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, WeakReferencesTest,
-    ::testing::Values(
-        Configuration{"StopTheWorld", CollectionMode::kStopTheWorld},
-        Configuration{"Incremental", CollectionMode::kIncremental},
-        Configuration{"Concurrent", CollectionMode::kConcurrent, 1},
-        Configuration{"FourMarkers", CollectionMode::kConcurrent, 4}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Modes, WeakReferencesTest, ::testing::ValuesIn(kModes),
+                         NameOf);
 
 struct Holder {
   WeakMember<Node> member;
@@ -297,14 +302,8 @@ class WeakReferencesThreadsTest : public WeakReferencesTest {
   std::atomic<bool> running_ = false;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, WeakReferencesThreadsTest,
-    ::testing::Values(
-        Configuration{"StopTheWorld", CollectionMode::kStopTheWorld},
-        Configuration{"Incremental", CollectionMode::kIncremental},
-        Configuration{"Concurrent", CollectionMode::kConcurrent, 1},
-        Configuration{"ThreeMarkers", CollectionMode::kConcurrent, 3}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Modes, WeakReferencesThreadsTest,
+                         ::testing::ValuesIn(kModes), NameOf);
 
 TEST_P(WeakReferencesThreadsTest, AreReadAndWrittenByAllAtOnce) {
   Persistent<Shared> shared;
