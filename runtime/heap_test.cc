@@ -352,6 +352,22 @@ TEST_F(HeapDeathTest, AHandleIntoAnotherHeapIsTold) {
   EXPECT_DEATH(heap_->Collect(), "which is not in its heap");
 }
 
+struct RefersToPayload {
+  Member<Payload> payload;
+  void Trace(auto& visitor) const { visitor(payload); }
+};
+
+TEST_F(HeapDeathTest, AMemberIntoAnotherHeapIsTold) {
+  auto other = Heap::Create({}).value();
+  MutatorScope mutator(*heap_);
+  MutatorScope other_mutator(*other);
+  HandleScope scope(mutator);
+  HandleScope other_scope(other_mutator);
+  const Handle<RefersToPayload> object = scope.New<RefersToPayload>();
+  object->payload = other_scope.New<Payload>();
+  EXPECT_DEATH(heap_->Collect(), "which is not in its heap");
+}
+
 TEST_F(HeapDeathTest, AllocatingOnAnotherThreadIsTold) {
   MutatorScope mutator(*heap_);
   EXPECT_DEATH(std::thread([&mutator] {
