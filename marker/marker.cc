@@ -59,8 +59,8 @@ struct Marker::Batch {
 };
 
 inline Marker::Place Marker::Find(const void* object) const {
-  CheckInThisHeap(object);
   if constexpr (kCheckedHandles) {
+    CheckInThisHeap(object);
     // An arbitrary word may have pointed into a region that was handed out
     // during the mark, and then given back.
     ABSL_CHECK(

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "bibop/base/build_config.h"
 #include "bibop/handles/escapable_handle_scope.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
@@ -358,6 +359,7 @@ struct RefersToPayload {
 };
 
 TEST_F(HeapDeathTest, AMemberIntoAnotherHeapIsTold) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
   auto other = Heap::Create({}).value();
   MutatorScope mutator(*heap_);
   MutatorScope other_mutator(*other);

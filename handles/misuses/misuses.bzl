@@ -296,11 +296,14 @@ MISUSES = [
             },
             {
                 "id": "mixes_heaps",
-                "title": "refers to an object of another heap",
-                "every": [
-                    "runtime/heap_test.cc:HeapDeathTest.AHandleIntoAnotherHeapIsTold",
-                    "runtime/heap_test.cc:HeapDeathTest.AMemberIntoAnotherHeapIsTold",
-                ],
+                "title": "makes a `Member` refer to an object of another heap",
+                "checked": ["runtime/heap_test.cc:HeapDeathTest.AMemberIntoAnotherHeapIsTold"],
+                "note": "in the next collection",
+            },
+            {
+                "id": "mixes_heaps_in_a_handle",
+                "title": "makes a `MutableHandle` refer to an object of another heap",
+                "every": ["runtime/heap_test.cc:HeapDeathTest.AHandleIntoAnotherHeapIsTold"],
                 "note": "in the next collection",
             },
             {
