@@ -17,7 +17,7 @@
 #include <memory>
 #include <optional>
 
-#include "bibop/handles/root_slots.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
@@ -38,7 +38,7 @@ class MarkingTest : public ::testing::Test {
     marker_.emplace(*heap_);
     mutator_.handles().VisitRootsInConstruction(*marker_);
     mutator_.handles().VisitRoots(*marker_);
-    roots_->VisitStrong(*marker_);
+    roots_.slots->VisitStrong(*marker_);
   }
   // Marks what is known to be reachable.
   void Mark() { marker_->DrainEphemerons(); }
@@ -77,8 +77,8 @@ class MarkingTest : public ::testing::Test {
   testing::Lifetimes lifetimes_;
   std::unique_ptr<ObjectHeap> heap_ =
       ObjectHeap::Create(Cage::kCapacity).value();
-  RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  TestMutator mutator_{*heap_, *roots_};
+  HeapRoots roots_;
+  TestMutator mutator_{*heap_, roots_};
   std::optional<Marker> marker_;
 };
 

@@ -45,7 +45,7 @@ void CheckWhenThreadEnds() {
 }  // namespace
 
 Mutator::Mutator(Heap& heap, LocalAllocator allocator)
-    : MutatorBase(std::move(allocator), *heap.roots_),
+    : MutatorBase(std::move(allocator), heap.roots_),
       heap_(heap),
       thread_(std::this_thread::get_id()),
       attached_(heap.safepoints_.Attach(*this, state_)) {
@@ -67,6 +67,7 @@ Mutator::~Mutator() {
   // While the heap is sure to exist.
   allocator().Retire();
   root_slots().Retire();
+  async_slots().Retire();
   snapshot().Flush();
   heap_.safepoints_.Detach(*this);
 }
