@@ -170,4 +170,15 @@ ParkedScope::ParkedScope(Mutator& mutator) : mutator_(mutator) {
 
 ParkedScope::~ParkedScope() { mutator_.Unpark(); }
 
+void RunningScope::CheckThreadSlow() const {
+  const MutatorBase* mutator = MutatorBase::LatestOfThisThread();
+  while (mutator != nullptr && mutator != &mutator_) {
+    mutator = mutator->next_of_thread();
+  }
+  ABSL_CHECK(mutator == &mutator_)
+      << "an AsyncHandleGuard or RunningScope begins or ends on another thread "
+         "than its mutator's: pass the mutator of the thread that runs the "
+         "task, and end the guard before the task is suspended";
+}
+
 }  // namespace bibop
