@@ -46,8 +46,8 @@ class AsyncHandle {
   AsyncHandle() = default;
 
   // Refers to the same object as one of its bases, but not a virtual one: where
-  // that is, is only known where the object may be looked at. Aborts if the base
-  // lies more than 32 KiB behind the start of what the scope was given.
+  // that is, is only known where the object may be looked at. Aborts if the
+  // base lies more than 32 KiB behind the start of what the scope was given.
   template <class U>
     requires(internal::RootMovableTo<U, T>)
   // NOLINTNEXTLINE(google-explicit-constructor): like a pointer

@@ -60,8 +60,8 @@ class ABSL_LOCKABLE AsyncHandleGuard : private RunningScope,
   // A handle of the object, which this scope roots. Aborts if the AsyncHandle
   // is empty or its scope is gone, whichever thread has destroyed that: the
   // message names the scope by its number, in checked builds also by where it
-  // was made. Checked builds abort if this is not the innermost scope, or if the
-  // object is of another heap.
+  // was made. Checked builds abort if this is not the innermost scope, or if
+  // the object is of another heap.
   template <class T>
   Handle<T> Get(AsyncHandle<T> handle) & BIBOP_CREATES_HANDLES {
     return Root(static_cast<T*>(

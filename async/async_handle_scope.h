@@ -19,10 +19,10 @@
 // handles, and grows by a block for each six more. A collection looks at it
 // while the program runs: no pause depends on how many there are.
 //
-// When its heap is destroyed its handles refer to nothing, and to use them would
-// take a mutator of that heap. Checked builds say which scopes are left. They
-// also abort if a scope is part of an object of the heap that it refers into:
-// that would keep cycles alive for ever, so use a Member there.
+// When its heap is destroyed its handles refer to nothing, and to use them
+// would take a mutator of that heap. Checked builds say which scopes are left.
+// They also abort if a scope is part of an object of the heap that it refers
+// into: that would keep cycles alive for ever, so use a Member there.
 
 #ifndef BIBOP_ASYNC_ASYNC_HANDLE_SCOPE_H_
 #define BIBOP_ASYNC_ASYNC_HANDLE_SCOPE_H_
@@ -83,8 +83,9 @@ class AsyncHandleScope {
     return Add(scope.New<T>(std::forward<Args>(args)...));
   }
 
-  // Calls f(guard), where `guard` is an AsyncHandleGuard that is open meanwhile,
-  // and returns what it returns, which may not be bound to the guard.
+  // Calls f(guard), where `guard` is an AsyncHandleGuard that is open
+  // meanwhile, and returns what it returns, which may not be bound to the
+  // guard.
   template <class F>
   static decltype(auto) WithGuard(
       Mutator& mutator, F&& f,

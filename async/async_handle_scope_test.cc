@@ -52,8 +52,7 @@ struct Node {
 
 void OnAnotherThread(auto f) { std::thread(f).join(); }
 
-class AsyncHandleScopeTest
-    : public ::testing::TestWithParam<CollectionMode> {
+class AsyncHandleScopeTest : public ::testing::TestWithParam<CollectionMode> {
  protected:
   // Adds an object that refers to another.
   AsyncHandle<Node> AddNode(Mutator& mutator, AsyncHandleScope& scope, int n) {
@@ -75,22 +74,21 @@ class AsyncHandleScopeTest
   std::unique_ptr<Heap> heap_ = Heap::Create({.mode = GetParam()}).value();
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, AsyncHandleScopeTest,
-    ::testing::Values(CollectionMode::kStopTheWorld,
-                      CollectionMode::kIncremental,
-                      CollectionMode::kConcurrent),
-    [](const auto& info) {
-      switch (info.param) {
-        case CollectionMode::kStopTheWorld:
-          return "StopTheWorld";
-        case CollectionMode::kIncremental:
-          return "Incremental";
-        case CollectionMode::kConcurrent:
-          return "Concurrent";
-      }
-      return "";
-    });
+INSTANTIATE_TEST_SUITE_P(Modes, AsyncHandleScopeTest,
+                         ::testing::Values(CollectionMode::kStopTheWorld,
+                                           CollectionMode::kIncremental,
+                                           CollectionMode::kConcurrent),
+                         [](const auto& info) {
+                           switch (info.param) {
+                             case CollectionMode::kStopTheWorld:
+                               return "StopTheWorld";
+                             case CollectionMode::kIncremental:
+                               return "Incremental";
+                             case CollectionMode::kConcurrent:
+                               return "Concurrent";
+                           }
+                           return "";
+                         });
 
 TEST_P(AsyncHandleScopeTest, AScopeAloneKeepsItsObjectsAndThenLetsThemDie) {
   MutatorScope attached(*heap_);
@@ -148,10 +146,9 @@ TEST_P(AsyncHandleScopeTest, AnObjectGoesFromScopeToScopeAndToAPersistent) {
   first.reset();
   CollectAndDestroy();
   EXPECT_EQ(NumberOfNext(mutator, in_second), 2);
-  Persistent<Node> persistent =
-      second->WithGuard(mutator, [&](AsyncHandleGuard& guard) {
-        return guard.ToPersistent(in_second);
-      });
+  Persistent<Node> persistent = second->WithGuard(
+      mutator,
+      [&](AsyncHandleGuard& guard) { return guard.ToPersistent(in_second); });
   second.reset();
   CollectAndDestroy();
   EXPECT_EQ(lifetimes_.alive(), 2);
@@ -362,14 +359,14 @@ TEST_P(AsyncHandleScopeTest, AThreadMayBeAttachedToSeveralHeaps) {
 
 TEST_P(AsyncHandleScopeTest, AScopeMayOutliveItsHeap) {
   absl::ScopedMockLog log(absl::MockLogDefault::kDisallowUnexpected);
-  EXPECT_CALL(
-      log, Log(absl::LogSeverity::kWarning, _,
-               AllOf(HasSubstr("before 2 AsyncHandleScopes,"),
-                     HasSubstr("\n  1 made at async/async_handle_scope_t"))))
+  EXPECT_CALL(log,
+              Log(absl::LogSeverity::kWarning, _,
+                  AllOf(HasSubstr("before 2 AsyncHandleScopes,"),
+                        HasSubstr("\n  1 made at async/async_handle_scope_t"))))
       .Times(kCheckedHandles ? 1 : 0);
   log.StartCapturingLogs();
   AsyncHandleScope scope(*heap_);
-  std::optional<AsyncHandleScope> other(std::in_place, *heap_);
+  std::optional<AsyncHandleScope> other = AsyncHandleScope(*heap_);
   {
     MutatorScope mutator(*heap_);
     AddNode(mutator, scope, 1);
@@ -391,7 +388,7 @@ INSTANTIATE_TEST_SUITE_P(Concurrent, AsyncHandleScopeDeathTest,
 TEST_P(AsyncHandleScopeDeathTest, AStaleHandleAbortsInEveryBuild) {
   MutatorScope attached(*heap_);
   Mutator& mutator = attached;
-  std::optional<AsyncHandleScope> scope(std::in_place, *heap_);
+  std::optional<AsyncHandleScope> scope = AsyncHandleScope(*heap_);
   const AsyncHandle<Node> node = AddNode(mutator, *scope, 1);
   const std::string message =
       absl::StrCat("AsyncHandleScope, number ", scope->number(),
@@ -421,14 +418,14 @@ TEST_P(AsyncHandleScopeDeathTest, AMovedScopeIsNotAddedTo) {
 TEST_P(AsyncHandleScopeDeathTest, AGuardBelongsToItsThread) {
   MutatorScope attached(*heap_);
   Mutator& mutator = attached;
-  EXPECT_DEATH(
-      OnAnotherThread([&] { const AsyncHandleGuard guard(mutator); }),
-      "begins or ends on another thread than its mutator's");
+  EXPECT_DEATH(OnAnotherThread([&] { const AsyncHandleGuard guard(mutator); }),
+               "begins or ends on another thread than its mutator's");
   // As a coroutine does that resumes elsewhere.
   EXPECT_DEATH(
       {
         alignas(AsyncHandleGuard) std::byte frame[sizeof(AsyncHandleGuard)];
-        auto* guard = ::new (static_cast<void*>(frame)) AsyncHandleGuard(mutator);
+        auto* guard =
+            ::new (static_cast<void*>(frame)) AsyncHandleGuard(mutator);
         OnAnotherThread([guard] { guard->~AsyncHandleGuard(); });
       },
       "begins or ends on another thread than its mutator's");
@@ -457,6 +454,15 @@ TEST_P(AsyncHandleScopeDeathTest, CheckedBuildsTellOfTheMutatorOfAnotherHeap) {
   const AsyncHandle<Node> node = AddNode(mutator, scope, 1);
   EXPECT_DEATH(NumberOfNext(mutator_of_other, node),
                "with the mutator of another heap");
+}
+
+TEST_P(AsyncHandleScopeDeathTest, CheckedBuildsTellOfAGuardInACoroutinesFrame) {
+  if (!kCheckedHandles) GTEST_SKIP() << "for checked builds";
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  // Where a frame lies.
+  EXPECT_DEATH(std::make_unique<std::optional<AsyncHandleGuard>>(mutator),
+               "not on the stack");
 }
 
 struct Owner {

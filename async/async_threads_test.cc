@@ -153,7 +153,8 @@ Task Wander(Shared shared, AsyncHandleScope scope, unsigned seed, int steps) {
           if (step > 0) node->next = guard.Get(list);
           list = scope.Add(node);
           int64_t expected = step;
-          for (const Node* at = node.get(); at != nullptr; at = at->next.get()) {
+          for (const Node* at = node.get(); at != nullptr;
+               at = at->next.get()) {
             ASSERT_EQ(at->number, expected--);
           }
           ASSERT_EQ(expected, -1);
@@ -212,8 +213,7 @@ TEST_P(AsyncThreadsTest, TasksHoldTheirObjectsWhereverTheyWakeUp) {
     Threads threads(*heap_, 4);
     const Shared shared = {threads, lifetimes_, *heap_, running, table};
     for (unsigned i = 0; i < kTasks; ++i) {
-      threads.Post(
-          Wander(shared, AsyncHandleScope(*heap_), i, kSteps).handle);
+      threads.Post(Wander(shared, AsyncHandleScope(*heap_), i, kSteps).handle);
     }
     while (running > 0) heap_->Collect();
     EXPECT_EQ(lifetimes_.born(), 2 * kTasks * kSteps);

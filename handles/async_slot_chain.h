@@ -148,8 +148,8 @@ class AsyncSlotChain {
     if constexpr (kCheckedHandles) CheckPlace(object);
     // A look first: the count would run over into the number.
     if (block != nullptr &&
-        AsyncSlotBlock::CountIn(block->header.load(
-            std::memory_order_relaxed)) < AsyncSlotBlock::kSlots) [[likely]] {
+        AsyncSlotBlock::CountIn(block->header.load(std::memory_order_relaxed)) <
+            AsyncSlotBlock::kSlots) [[likely]] {
       const uint64_t header =
           block->header.fetch_add(1, std::memory_order_relaxed);
       const uint64_t index = AsyncSlotBlock::CountIn(header);

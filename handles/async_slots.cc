@@ -119,10 +119,10 @@ bool AsyncSlotPool::VisitRoots(RootVisitor& visitor, Progress& progress,
        seen += Chunk::kBlocks * AsyncSlotBlock::kSlots) {
     if (seen >= most) return false;
     for (const AsyncSlotBlock& block : progress.next->blocks) {
-      const size_t count = std::min(
-          AsyncSlotBlock::kSlots,
-          static_cast<size_t>(AsyncSlotBlock::CountIn(
-              block.header.load(std::memory_order_relaxed))));
+      const size_t count =
+          std::min(AsyncSlotBlock::kSlots,
+                   static_cast<size_t>(AsyncSlotBlock::CountIn(
+                       block.header.load(std::memory_order_relaxed))));
       for (size_t i = 0; i < count; ++i) {
         const uintptr_t word = block.slots[i].load(std::memory_order_acquire);
         if (word != 0) visitor.VisitRoot(reinterpret_cast<const void*>(word));

@@ -161,9 +161,8 @@ struct alignas(32768) AsyncSlotChunk {
   AsyncSlotChunk* const next;
   std::array<AsyncSlotBlock, kBlocks> blocks;
   // Each written by who takes the block; read by Abandon, when nobody does.
-  [[no_unique_address]] std::conditional_t<kCheckedHandles,
-                                           NotedPlaces<kBlocks>, NoPlaces>
-      places;
+  [[no_unique_address]] std::conditional_t<
+      kCheckedHandles, NotedPlaces<kBlocks>, NoPlaces> places;
 };
 static_assert(offsetof(AsyncSlotChunk, blocks) +
                   sizeof(AsyncSlotChunk::blocks) ==
@@ -230,8 +229,8 @@ class AsyncSlotPool {
   };
 
   // Shows what slots keep alive that were taken at the first call, of about
-  // `most` slots. Returns whether all were shown. Other threads may use the pool
-  // meanwhile.
+  // `most` slots. Returns whether all were shown. Other threads may use the
+  // pool meanwhile.
   bool VisitRoots(RootVisitor& visitor, Progress& progress, size_t most) const;
   // Shows all.
   void VisitRoots(RootVisitor& visitor) const;

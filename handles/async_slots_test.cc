@@ -41,7 +41,6 @@ using ::testing::HasSubstr;
 constexpr size_t kChunk = internal::AsyncSlotChunk::kBlocks;
 constexpr size_t kSlots = AsyncSlotBlock::kSlots;
 
-
 // Whether what is shown as roots is what it should be; what the addresses lead
 // to does not matter, so they are those of bytes in one array.
 class AsyncSlotsTest : public ::testing::Test {

@@ -66,7 +66,9 @@ static_assert(!std::is_constructible_v<Persistent<Base>, MutatorBase&, Base*>);
 
 class PersistentTest : public ::testing::Test {
  protected:
-  std::multiset<const void*> Roots() { return RootCollector(*roots_.slots).roots; }
+  std::multiset<const void*> Roots() {
+    return RootCollector(*roots_.slots).roots;
+  }
 
   std::unique_ptr<ObjectHeap> heap_ =
       ObjectHeap::Create(Cage::kCapacity).value();

@@ -54,7 +54,8 @@ class WeakPersistentTest : public ::testing::Test {
  protected:
   // As a collection that found nothing alive but `alive`.
   void FindDeadAllBut(const void* alive = nullptr) {
-    roots_.slots->ClearDead([alive](const void* object) { return object == alive; });
+    roots_.slots->ClearDead(
+        [alive](const void* object) { return object == alive; });
   }
 
   std::unique_ptr<ObjectHeap> heap_ =

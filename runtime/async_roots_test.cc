@@ -31,10 +31,10 @@
 namespace bibop {
 namespace {
 
-using internal::AsyncSlotChain;
-using internal::AsyncSlotRef;
 using ::bibop::testing::Lifetimes;
 using ::bibop::testing::Tracked;
+using internal::AsyncSlotChain;
+using internal::AsyncSlotRef;
 
 void OnAnotherThread(auto f) { std::thread(f).join(); }
 
@@ -234,8 +234,7 @@ TEST_P(DropTest, WhatWasStoredElsewhereBeforeLives) {
     HandleScope scope(mutator_);
     root->next = Load(refs[0]);
     persistent.Reset(mutator_, Load(refs[1]));
-    added = other->Add(
-        scope.Local(Load(refs[2])).ToHandleChecked().get());
+    added = other->Add(scope.Local(Load(refs[2])).ToHandleChecked().get());
     for (auto& chain : chains) Drop(chain);
   });
   Collect();
@@ -283,11 +282,10 @@ std::string NameOf(
 
 INSTANTIATE_TEST_SUITE_P(
     EachPoint, DropTest,
-    ::testing::Combine(::testing::Values(Point::kIdle, Point::kStarted,
-                                         Point::kMarked, Point::kFinished,
-                                         Point::kCleared, Point::kSwept),
-                       ::testing::Values(Dropper::kMutator,
-                                         Dropper::kOtherThread)),
+    ::testing::Combine(
+        ::testing::Values(Point::kIdle, Point::kStarted, Point::kMarked,
+                          Point::kFinished, Point::kCleared, Point::kSwept),
+        ::testing::Values(Dropper::kMutator, Dropper::kOtherThread)),
     NameOf);
 
 // ---- during a mark ----
@@ -331,6 +329,27 @@ TEST_F(AsyncRootsTest, ASlotOfAScopeThatIsMadeDuringAMarkKeepsItsObject) {
   chain.reset();
   Collect();
   EXPECT_EQ(lifetimes_.alive(), 1);
+}
+
+// I-7: a pause does not depend on how many there are.
+TEST_F(AsyncRootsTest, ThePausesOfACycleLookAtNoSlot) {
+  std::optional<AsyncSlotChain> chain = NewChain();
+  const AsyncSlotRef ref = AddNode(*chain, 1);
+  Begin();
+  EXPECT_FALSE(heap_->IsMarked(Load(ref).get()));
+  Mark();
+  EXPECT_TRUE(heap_->IsMarked(Load(ref).get()));
+  // Whatever was added meanwhile.
+  std::vector<AsyncSlotChain> chains;
+  for (int i = 0; i < 1000; ++i) {
+    chains.push_back(*NewChain());
+    HandleScope scope(mutator_);
+    chains.back().Add(scope.Local(Load(ref)).ToHandleChecked().get());
+  }
+  EXPECT_TRUE(cycle_.FinishMark(mutators_, /*budget=*/1));
+  Clear();
+  Sweep();
+  EXPECT_EQ(lifetimes_.alive(), 2);
 }
 
 TEST_F(AsyncRootsTest, SlotsAreShownInPieces) {

@@ -102,8 +102,8 @@ class Collector {
  private:
   class WaitingScope;
 
-  Collector(const HeapOptions& options, ObjectHeap& objects,
-            HeapRoots& roots, Safepoints& safepoints, MemoryKeeper& keeper);
+  Collector(const HeapOptions& options, ObjectHeap& objects, HeapRoots& roots,
+            Safepoints& safepoints, MemoryKeeper& keeper);
 
   // What was allocated since the heap was made, external bytes included.
   int64_t AllocatedBytes() const {

@@ -57,9 +57,9 @@ class Heap {
 
   // Destroys every object: each destructor that has not run yet runs now.
   // Persistents and WeakPersistents that are left become empty, and the handles
-  // of AsyncHandleScopes that are left may not be used; checked builds say which
-  // there are. A collection that is under way is given up. Aborts if
-  // a thread is attached, naming it.
+  // of AsyncHandleScopes that are left may not be used; checked builds say
+  // which there are. A collection that is under way is given up. Aborts if a
+  // thread is attached, naming it.
   ~Heap();
 
   // Attaches the calling thread until the mutator is destroyed, which has to

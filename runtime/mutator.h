@@ -145,8 +145,8 @@ class RunningScope {
 
   // Waits for the end of the pause if the mutator is parked and a collection
   // has the mutators stopped. Aborts on another thread than the mutator's.
-  [[nodiscard]] explicit RunningScope(
-      Mutator& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND)
+  [[nodiscard]] explicit RunningScope(Mutator& mutator
+                                      ABSL_ATTRIBUTE_LIFETIME_BOUND)
       : mutator_(mutator) {
     CheckThread();
     was_parked_ = mutator.parked();
