@@ -16,7 +16,10 @@ void LocalSnapshot::ShadeNew(const void* object) {
   BlockDescriptor* block = Cage::DescriptorOf(object);
   const size_t index =
       block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object)));
-  std::atomic_ref(block->marks[index]).store(0, std::memory_order_relaxed);
+  // A marker may know the cell by an arbitrary word. It finds the mark (its
+  // load is an acquire) and has nothing to do, or finds none and traces what is
+  // there now.
+  std::atomic_ref(block->marks[index]).store(0, std::memory_order_release);
   Shade(object);
 }
 

@@ -49,7 +49,8 @@ class LocalSnapshot {
   // when the mark began, although it was born marked: for one into which
   // references were copied that nobody may have kept. As Shade otherwise.
   //
-  // REQUIRES: the object begins there, and no other thread knows of it yet.
+  // REQUIRES: the object begins there and is complete, and no other mutator
+  // knows of it yet.
   void ShadeNew(const void* object);
 
   // Gives the heap's mark queue what was shaded and is not marked yet.

@@ -92,11 +92,11 @@ void RootSlotPool::Push(absl::Span<RootSlot* const> free) {
 }
 
 bool RootSlotPool::TagReleased(RootSlot& slot) {
+  // First, for with the tag the slot no longer keeps an abandoned pool.
+  any_released_.store(true, std::memory_order_relaxed);
   const uintptr_t before =
-      slot.fetch_or(kReleasedRootSlot, std::memory_order_relaxed);
-  if (RootAddress(before) == nullptr) return false;
-  any_released_.store(true, std::memory_order_release);
-  return true;
+      slot.fetch_or(kReleasedRootSlot, std::memory_order_release);
+  return RootAddress(before) != nullptr;
 }
 
 void RootSlotPool::ReleaseSlow(RootSlot& slot) {
@@ -144,9 +144,10 @@ bool RootSlotPool::VisitStrong(RootVisitor& visitor, Progress& progress,
   for (size_t seen = 0; progress.next != nullptr; seen += Block::kSlots) {
     if (seen >= most) return false;
     ForEachSlotInUse(*progress.next, [&](RootSlot&, uintptr_t word) {
-      if ((word & kWeakRootSlot) != 0) {
-        progress.saw_weak = true;
-      } else if (RootAddress(word) != nullptr) {
+      if ((word & (kWeakRootSlot | kReleasedRootSlot)) != 0) {
+        progress.saw_clearable = true;
+      }
+      if ((word & kWeakRootSlot) == 0 && RootAddress(word) != nullptr) {
         visitor.VisitRoot(RootAddress(word));
       }
     });
@@ -170,7 +171,7 @@ void RootSlotPool::VisitWeak(
 
 void RootSlotPool::ClearDead(
     absl::FunctionRef<bool(const void* object)> is_alive) {
-  any_released_.exchange(false, std::memory_order_acquire);
+  any_released_.store(false, std::memory_order_relaxed);
   std::vector<RootSlot*> released;
   ForEachSlotInUse([&](RootSlot& slot, uintptr_t word) {
     // Its owner does not know it any more.

@@ -186,7 +186,8 @@ class RootSlotPool {
     friend class RootSlotPool;
     internal::RootSlotBlock* next = nullptr;
     bool begun = false;
-    bool saw_weak = false;
+    // Weak slots, or tagged ones.
+    bool saw_clearable = false;
   };
 
   // Shows what strong slots keep alive that were in use at the first call, of
@@ -205,7 +206,8 @@ class RootSlotPool {
   //
   // REQUIRES: VisitStrong has shown all.
   bool AnyToClear(const Progress& progress) const {
-    return progress.saw_weak || any_released_.load(std::memory_order_relaxed);
+    return progress.saw_clearable ||
+           any_released_.load(std::memory_order_relaxed);
   }
   // Makes weak slots refer to nothing if `is_alive` says no of their objects,
   // and slots that were tagged free. Other threads may use the pool meanwhile.
@@ -265,9 +267,10 @@ class RootSlotPool {
   // Written while no mutator runs. Who releases a Persistent has it from a
   // mutator, perhaps by other threads, so it sees what that has seen: relaxed.
   std::atomic<bool> marking_ = false;
-  // Whether slots were tagged that ClearDead has not seen. Set after the tag
-  // (release), cleared before ClearDead looks for tags (acquire): what it
-  // misses is left for the next time.
+  // Whether slots may have been tagged since ClearDead last looked for tags.
+  // Set before the tag, for after it the pool may be gone; so ClearDead may
+  // miss the tag and forget that it was told: VisitStrong finds it in the next
+  // cycle. Orders nothing: relaxed.
   std::atomic<bool> any_released_ = false;
   // The first of a list. Written under the mutex (release), read by the
   // collector (acquire).

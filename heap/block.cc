@@ -82,16 +82,16 @@ CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
 }
 
 void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark) {
+  SetMarks(block.marks + run.first, run.last - run.first, mark);
+  if (mark != 0) block.NoteMarked(mark);
   ForEachWord(block, run, [](uint64_t& word, uint64_t mask) {
     std::atomic_ref bits(word);
     if (mask == kWholeWord) {
-      bits.store(mask, std::memory_order_relaxed);
+      bits.store(mask, std::memory_order_release);
     } else {
-      bits.fetch_or(mask, std::memory_order_relaxed);
+      bits.fetch_or(mask, std::memory_order_release);
     }
   });
-  SetMarks(block.marks + run.first, run.last - run.first, mark);
-  if (mark != 0) block.NoteMarked(mark);
   // ThreadSanitizer knows no fences. It sees no race without it, for all these
   // words are atomic.
 #ifndef ABSL_HAVE_THREAD_SANITIZER

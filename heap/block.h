@@ -27,13 +27,17 @@
 // constructor threw, and read by conservative look-ups at any time; so every
 // access is atomic, and where two may write a word its changes are atomic
 // operations. Clearing a bit is a release and reading one before its cell is
-// used again an acquire: what the last owner did to the cell comes before. Bits
-// are set relaxed: what is in a cell is published by whatever publishes it.
+// used again an acquire: what the last owner did to the cell comes before.
+// Setting one is a release, after the cell's mark byte, and looking a word up
+// an acquire: an arbitrary word that points into a region which was just handed
+// out finds a cell that was born marked, and that nobody traces. What is in a
+// cell is published by whatever publishes it.
 //
 // Mark bytes are written by markers, and by the mutator that is handed the
 // cells, before it can publish an object in them: ReadyCells ends with a fence
-// for that. They are read by markers and by barriers. Relaxed: two markers that
-// both find an object unmarked both trace it, which does no harm.
+// for that. They are read by markers and by barriers. Relaxed, but where a mark
+// is taken back (LocalSnapshot::ShadeNew): two markers that both find an object
+// unmarked both trace it, which does no harm.
 
 #ifndef BIBOP_HEAP_BLOCK_H_
 #define BIBOP_HEAP_BLOCK_H_
@@ -86,9 +90,10 @@ struct alignas(64) BlockDescriptor {
   // The size of the side record, in the table's units.
   uint8_t side_units = 0;
   // The epoch in whose mark's result the block was last swept. In the first
-  // block of the run. Written by the sweeper, relaxed, and read by who looks
-  // for a live object in a block that may be being swept: what is unmarked in
-  // it then is dead.
+  // block of the run. Written by the sweeper when it has cleared the bits of
+  // what is dead (release), and read by who looks for a live object in a block
+  // that may be being swept, before the bits (acquire): what is unmarked in a
+  // block that was not swept is dead.
   Epoch swept_epoch = 0;
   // The last epoch in which an object in the block was marked. In the first
   // block of the run; others remember that the first was told. Written by
@@ -115,7 +120,7 @@ struct alignas(64) BlockDescriptor {
   // Whether an object lives in the cell or the cell was handed out.
   bool IsAllocated(size_t index) const {
     return (std::atomic_ref(alloc_bits[index / 64])
-                    .load(std::memory_order_relaxed) >>
+                    .load(std::memory_order_acquire) >>
                 (index % 64) &
             1) != 0;
   }
@@ -139,10 +144,10 @@ struct alignas(64) BlockDescriptor {
   }
   Epoch SweptEpoch() const {
     return std::atomic_ref(const_cast<Epoch&>(swept_epoch))
-        .load(std::memory_order_relaxed);
+        .load(std::memory_order_acquire);
   }
   void SetSwept(Epoch epoch) {
-    std::atomic_ref(swept_epoch).store(epoch, std::memory_order_relaxed);
+    std::atomic_ref(swept_epoch).store(epoch, std::memory_order_release);
   }
   // Whether the block is in use. Any thread may ask.
   bool IsInUse() const {
@@ -191,9 +196,9 @@ struct CellRun {
 // an empty one if there is none.
 CellRun NextFreeRun(const BlockDescriptor& block, size_t from);
 
-// Makes cells ready to be handed out: sets their alloc bits, and their mark
-// bytes to `mark`, the epoch of objects that are to be born marked, or 0. Both
-// come before whatever the calling thread publishes afterwards.
+// Makes cells ready to be handed out: sets their mark bytes to `mark`, the
+// epoch of objects that are to be born marked, or 0, and then their alloc bits.
+// Both come before whatever the calling thread publishes afterwards.
 void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark);
 // Clears the alloc bits of the cells of `run`.
 void ClearAllocBits(BlockDescriptor& block, CellRun run);

@@ -1,9 +1,9 @@
 // What a heap's collection is doing, as far as barriers have to know.
 //
 //   kIdle       neither of the others
-//   kMarking    objects are being marked while mutators run: what they
-//   overwrite
-//               is saved first (I-5), and what they allocate is born marked
+//   kMarking    objects are being marked while mutators run: what those
+//               overwrite is saved first (I-5), and what they allocate is born
+//               marked
 //   kClearing   the mark is finished, and references to unmarked objects are
 //               being cleared: who reads a weak one looks at the mark
 //

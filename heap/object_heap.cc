@@ -1,9 +1,11 @@
 #include "bibop/heap/object_heap.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -32,6 +34,14 @@ using internal::sweeping_heap;
 // So many blocks are swept before a new one is taken for stores, where old ones
 // wait for that.
 constexpr size_t kBlocksSweptForStores = 8;
+// So many blocks of a space are swept, and found to be full, before a new one
+// is taken while there is one: some tens of microseconds, where to sweep all
+// that lives long takes milliseconds.
+constexpr size_t kMostFullBlocksSwept = 32;
+// So many blocks are swept between two looks at the lists, so that those who
+// allocate meanwhile find the lock free most of the time.
+constexpr size_t kSweepBatch = 16;
+constexpr size_t kAllBlocks = std::numeric_limits<size_t>::max();
 
 // The heap whose objects' Traces this thread is calling.
 constinit thread_local const ObjectHeap* tracing_heap = nullptr;
@@ -174,43 +184,69 @@ bool ObjectHeap::SweepDead(const Space& space, BlockDescriptor& block) {
   return true;
 }
 
-bool ObjectHeap::SweepOne(Space& space) {
-  if (!MaySweep(space)) return false;
+size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
+  if (!MaySweep(space)) return 0;
+  struct Swept {
+    BlockDescriptor* block;
+    SweepResult found;
+  };
+  std::array<Swept, kSweepBatch> batch = {};
+  size_t count = 0;
   std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
-  BlockDescriptor* block = unswept.back();
-  unswept.pop_back();
-  const size_t live = SweepDead(space, *block) ? 0 : Sweep(space, *block);
-  if (live == 0) {
-    cage_->Free(block);
-  } else if (live < block->cell_count) {
-    space.available.push_back(block);
-  } else {
-    space.full.push_back(block);
+  for (; count < std::min(most, kSweepBatch) && !unswept.empty(); ++count) {
+    batch[count].block = unswept.back();
+    unswept.pop_back();
   }
-  return true;
+  ++being_swept_;
+  mutex_.unlock();
+  const absl::Span<Swept> taken = absl::MakeSpan(batch).first(count);
+  {
+    const SweepingScope scope(this);
+    for (Swept& swept : taken) swept.found = SweepBlock(*swept.block, epoch_);
+  }
+  mutex_.lock();
+  --being_swept_;
+  for (const Swept& swept : taken) {
+    BlockDescriptor* block = swept.block;
+    NoteSwept(space, swept.found.freed_objects);
+    if (swept.found.live_objects == 0) {
+      cage_->Free(block);
+    } else if (swept.found.live_objects < block->cell_count) {
+      space.available.push_back(block);
+    } else {
+      space.full.push_back(block);
+    }
+  }
+  return count;
 }
 
-bool ObjectHeap::SweepNext(const std::vector<Space*>& spaces, size_t& cursor) {
+size_t ObjectHeap::SweepNext(const std::vector<Space*>& spaces, size_t& cursor,
+                             size_t most) {
   for (; cursor < spaces.size(); ++cursor) {
-    if (SweepOne(*spaces[cursor])) return true;
+    const size_t swept = SweepBatch(*spaces[cursor], most);
+    if (swept != 0) return swept;
   }
-  return false;
+  return 0;
 }
 
-bool ObjectHeap::SweepAny() {
-  if (!may_sweep_) return false;
-  if (SweepNext(used_spaces_, sweep_cursor_)) return true;
-  return unswept_objects_ == 0 &&
-         SweepNext(used_store_spaces_, store_sweep_cursor_);
+size_t ObjectHeap::SweepAny(size_t most) {
+  if (!may_sweep_) return 0;
+  const size_t swept = SweepNext(used_spaces_, sweep_cursor_, most);
+  if (swept != 0 || unswept_objects_ != 0) return swept;
+  return SweepNext(used_store_spaces_, store_sweep_cursor_, most);
 }
 
 bool ObjectHeap::SweepSome(size_t most) {
   absl::MutexLock lock(mutex_);
-  for (size_t i = 0; i < most; ++i) {
-    if (SweepAny()) continue;
-    // Stores may wait for what others sweep.
-    AwaitSweepers();
-    if (!SweepAny()) return false;
+  while (most > 0) {
+    size_t swept = SweepAny(most);
+    if (swept == 0) {
+      // Stores may wait for what others sweep.
+      AwaitSweepers();
+      swept = SweepAny(most);
+      if (swept == 0) return false;
+    }
+    most -= swept;
   }
   return true;
 }
@@ -231,10 +267,10 @@ void ObjectHeap::AwaitSweepers() {
 void ObjectHeap::SweepAllLocked() {
   // Stores wait for what others sweep.
   do {
-    while (SweepAny()) {
+    while (SweepAny(kSweepBatch) != 0) {
     }
     AwaitSweepers();
-  } while (SweepAny());
+  } while (SweepAny(kSweepBatch) != 0);
 }
 
 void ObjectHeap::SweepAll() {
@@ -315,8 +351,9 @@ void ObjectHeap::StartSweep() {
 
 // ---- allocation ----
 
-BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home) {
-  for (;;) {
+BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home,
+                                          size_t most) {
+  for (size_t full = 0; full < most; ++full) {
     if (!space.available.empty()) return TakeLast(space.available, home);
     if (!MaySweep(space)) return nullptr;
     BlockDescriptor* block = TakeLast(space.NextUnswept(), home);
@@ -324,6 +361,7 @@ BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home) {
     if (Sweep(space, *block) < block->cell_count) return block;
     space.full.push_back(block);
   }
+  return nullptr;
 }
 
 void ObjectHeap::NoteFree() {
@@ -352,16 +390,18 @@ absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
   space.full.insert(space.full.end(), full.begin(), full.end());
   size_t count = 0;
   for (BlockDescriptor*& block : blocks) {
-    block = count == 0 ? TakeWithRoom(space, home) : TakeReady(space, home);
+    block = count == 0 ? TakeWithRoom(space, home, kMostFullBlocksSwept)
+                       : TakeReady(space, home);
     // Another allocator may sweep what is unswept.
-    if (block == nullptr && !MaySweep(space)) {
+    if (block == nullptr && (count == 0 || !MaySweep(space))) {
       absl::StatusOr<BlockDescriptor*> taken =
           cage_->AllocateUniform(type, swept_epoch_);
       NoteFree();
       if (taken.ok()) {
         block = *taken;
       } else if (count == 0) {
-        return taken.status();
+        block = TakeWithRoom(space, home, kAllBlocks);
+        if (block == nullptr) return taken.status();
       }
     }
     if (block == nullptr) break;
@@ -393,6 +433,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
   // What there is to sweep before old stores may be used again is done little
   // by little by those who need new ones.
   size_t help = space.for_stores ? kBlocksSweptForStores : 0;
+  size_t most_full = kMostFullBlocksSwept;
   MixedCells found;
   if (!space.returned.empty()) {
     found = space.returned.back();
@@ -409,20 +450,25 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
       }
       space.current = nullptr;
     }
-    BlockDescriptor* block = TakeWithRoom(space, /*home=*/0);
+    BlockDescriptor* block = TakeWithRoom(space, /*home=*/0, most_full);
     // The lock was released: somebody else may have found a block.
     if (space.current != nullptr) {
       if (block != nullptr) space.available.push_back(block);
       continue;
     }
-    if (block == nullptr && help > 0 && space.AnyUnswept() && SweepAny()) {
+    if (block == nullptr && help > 0 && space.AnyUnswept() &&
+        SweepAny(1) != 0) {
       --help;
       continue;
     }
     if (block == nullptr) {
       absl::StatusOr<BlockDescriptor*> taken =
           cage_->AllocateMixed(SizeClassOf(size_class), swept_epoch_);
-      if (!taken.ok()) return taken.status();
+      if (!taken.ok()) {
+        if (!MaySweep(space)) return taken.status();
+        most_full = kAllBlocks;
+        continue;
+      }
       NoteFree();
       block = *taken;
     }
@@ -551,14 +597,17 @@ std::optional<ObjectRef> ObjectHeap::FindLiveObject(uintptr_t word) const {
   if (!Contains(address)) return std::nullopt;
   // No block is freed meanwhile.
   absl::MutexLock lock(mutex_);
+  const BlockDescriptor* block = cage_->FindBlock(word);
+  if (block == nullptr) return std::nullopt;
+  // Before the bits: a sweeper, which needs no lock, clears them first.
+  const bool swept = block->first()->SweptEpoch() == swept_epoch_;
   const std::optional<ObjectRef> found = FindObject(word);
   if (!found.has_value() || phase() == HeapPhase::kMarking ||
       IsMarked(address)) {
     return found;
   }
   // What was not marked was born since, or its block is not swept yet.
-  const BlockDescriptor* first = Cage::DescriptorOf(address)->first();
-  return first->SweptEpoch() == swept_epoch_ ? found : std::nullopt;
+  return swept ? found : std::nullopt;
 }
 
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const

@@ -383,8 +383,9 @@ class ObjectHeap {
   void Use(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Returns a swept block of the space that may have room, or null when all are
-  // full; rather one that `home` had before. Releases the lock while it sweeps.
-  BlockDescriptor* TakeWithRoom(Space& space, uint16_t home)
+  // full, or `most` that it swept were; rather one that `home` had before.
+  // Releases the lock while it sweeps.
+  BlockDescriptor* TakeWithRoom(Space& space, uint16_t home, size_t most)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Returns a block as TakeWithRoom does, but only if it takes no time.
   BlockDescriptor* TakeReady(Space& space, uint16_t home)
@@ -400,12 +401,13 @@ class ObjectHeap {
   // Notes what sweeping a block of the space found.
   void NoteSwept(const Space& space, size_t freed_objects)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sweeps a block of the space, if one is unswept.
-  bool SweepOne(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sweeps a block of a space at or after the cursor; returns whether there was
-  // one that may be swept.
-  bool SweepNext(const std::vector<Space*>& spaces, size_t& cursor)
+  // Sweeps up to `most` blocks of the space that may be swept, several without
+  // the lock, so that others get it; returns how many.
+  size_t SweepBatch(Space& space, size_t most)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for a space at or after the cursor.
+  size_t SweepNext(const std::vector<Space*>& spaces, size_t& cursor,
+                   size_t most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits until no other thread sweeps a block.
   void AwaitSweepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Calls `visit` with each list of blocks, those of stores last.
@@ -413,8 +415,8 @@ class ObjectHeap {
   void ForEachList(F visit) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // SweepAll.
   void SweepAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sweeps a block of any space; returns whether there was one.
-  bool SweepAny() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same for any space.
+  size_t SweepAny(size_t most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddCounts(AllocationCounts counts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Notes that free blocks may have become fewer.
   void NoteFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
@@ -66,7 +65,10 @@ size_t Count(uint64_t bits) {
 size_t ClearBlock(BlockDescriptor& block, bool unseen) {
   size_t count = 0;
   for (size_t word = 0; word < block.alloc_words(); ++word) {
-    const uint64_t dead = std::exchange(block.alloc_bits[word], 0);
+    // Atomic, for conservative look-ups may read it.
+    const std::atomic_ref bits(block.alloc_bits[word]);
+    const uint64_t dead = bits.load(std::memory_order_acquire);
+    bits.store(0, std::memory_order_release);
     count += Count(dead);
     if (!unseen) Destroy(block, 64 * word, dead);
   }

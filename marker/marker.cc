@@ -61,8 +61,11 @@ struct Marker::Batch {
 inline Marker::Place Marker::Find(const void* object) const {
   if constexpr (kCheckedHandles) {
     CheckInThisHeap(object);
+    // An arbitrary word may have pointed into a region that was handed out
+    // during the mark, and then given back.
     ABSL_CHECK(
-        heap_.FindObject(reinterpret_cast<uintptr_t>(object)).has_value())
+        heap_.FindObject(reinterpret_cast<uintptr_t>(object)).has_value() ||
+        (Cage::DescriptorOf(object)->IsInUse() && heap_.IsMarked(object)))
         << "a root or a Member points at " << object
         << ", where there is no object: it was dropped too early (is a Member "
            "missing from a Trace?) or never was one";
@@ -95,11 +98,16 @@ inline void Marker::TakeTo(Batch& batch) {
 // Marks the objects that are not marked, and leaves only those.
 inline void Marker::Mark(Batch& batch) {
   const Epoch epoch = epoch_;
+  // A mark that was there is not written again, for LocalSnapshot::ShadeNew may
+  // be taking it back; to write elsewhere then takes no branch.
+  uint8_t marked_already = 0;
   size_t unmarked = 0;
   for (size_t i = 0; i < batch.size; ++i) {
-    const std::atomic_ref mark(*batch.marks[i]);
-    const bool is_new = mark.load(std::memory_order_relaxed) != epoch;
-    mark.store(epoch, std::memory_order_relaxed);
+    uint8_t* const mark = batch.marks[i];
+    const bool is_new =
+        std::atomic_ref(*mark).load(std::memory_order_acquire) != epoch;
+    std::atomic_ref(*(is_new ? mark : &marked_already))
+        .store(epoch, std::memory_order_relaxed);
     batch.marks[unmarked] = batch.marks[i];
     batch.cells[unmarked] = batch.cells[i];
     batch.types[unmarked] = batch.types[i];

@@ -103,9 +103,11 @@ class Member {
 
  private:
   void Store(T* object) {
-    // Not read for nothing: it may not be in the cache.
+    // Not read for nothing: it may not be in the cache. Acquire, as any load.
+    // Most stores are the first, to a new object's Member.
     if (internal::BarriersOn()) [[unlikely]] {
-      internal::ShadeSlow(object_.load(std::memory_order_relaxed));
+      const T* before = object_.load(std::memory_order_acquire);
+      if (before != nullptr) internal::ShadeSlow(before);
     }
     object_.store(object, std::memory_order_release);
   }

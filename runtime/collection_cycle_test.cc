@@ -1,5 +1,6 @@
 #include "bibop/runtime/collection_cycle.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -230,6 +231,44 @@ TEST_F(CollectionCycleTest, AnEmptyBlockIsNotUsedAgainBeforeItIsSwept) {
   EXPECT_EQ(lifetimes_.alive(), 2000);
 }
 
+// A weak read that found kClearing may look at the mark until its thread comes
+// to the next safepoint, and so may look at what was born meanwhile.
+TEST_F(CollectionCycleTest, WhatIsBornBeforeTheSweepStartsIsNotTakenForDead) {
+  // More than a region, in blocks of the type.
+  constexpr int kObjects = 2000;
+  HandleScope scope(mutator_);
+  const auto expect_born_alive = [this](const char* when) {
+    for (int i = 0; i < kObjects; ++i) {
+      HandleScope inner(mutator_);
+      const Handle<Node> node = inner.New<Node>(lifetimes_);
+      ASSERT_TRUE(heap_->IsMarked(node.get())) << when;
+      ASSERT_FALSE(WeakPersistent<Node>(mutator_, node).Lock(inner).IsEmpty())
+          << when;
+    }
+    // In mixed blocks, small and large, and in a span.
+    for (const size_t extra_bytes : {1000, 10'000, 1'000'000}) {
+      HandleScope inner(mutator_);
+      const Handle<Node> node =
+          inner.NewWithExtraBytes<Node>(extra_bytes, lifetimes_);
+      ASSERT_TRUE(heap_->IsMarked(node.get())) << when;
+    }
+  };
+  Begin();
+  ASSERT_TRUE(cycle_.Mark(CollectionCycle::kEverything));
+  expect_born_alive("marking");
+  ASSERT_TRUE(cycle_.FinishMark(mutators_, CollectionCycle::kEverything));
+  expect_born_alive("clearing");
+  cycle_.Clear();
+  cycle_.EndClearing();
+  expect_born_alive("cleared");
+  cycle_.StartSweep();
+  heap_->SweepAll();
+  EXPECT_EQ(lifetimes_.born(), 3 * (kObjects + 3));
+  EXPECT_EQ(lifetimes_.dead(), 0);
+  Collect();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
 // ---- roots outside of the stack ----
 
 TEST_F(CollectionCycleTest, APersistentsObjectLivesThoughItIsReleased) {
@@ -428,22 +467,57 @@ TEST_F(CollectionCycleTest, ALargeArrayIsMarkedInPieces) {
   EXPECT_EQ((*array)[kSize / 2]->number, 4);
 }
 
+// I-7.
 TEST_F(CollectionCycleTest, RootSlotsAreShownInPieces) {
+  constexpr size_t kRoots = 100'000;
+  constexpr size_t kBudget = 1000;
   HandleScope scope(mutator_);
   std::vector<Persistent<Node>> roots;
-  for (int i = 0; i < 100'000; ++i) {
+  for (size_t i = 0; i < kRoots; ++i) {
     HandleScope inner(mutator_);
     roots.emplace_back(mutator_, inner.New<Node>(lifetimes_));
   }
+  const auto marked = [this, &roots] {
+    return static_cast<size_t>(
+        std::ranges::count_if(roots, [this](const Persistent<Node>& root) {
+          return heap_->IsMarked(root.get());
+        }));
+  };
   Begin();
-  int pieces = 1;
-  while (!cycle_.Mark(1000)) ++pieces;
-  EXPECT_GT(pieces, 10);
+  EXPECT_EQ(marked(), 0u);
+  EXPECT_FALSE(cycle_.Mark(kBudget));
+  EXPECT_LT(marked(), 2 * kBudget);
+  size_t pieces = 2;
+  while (!cycle_.Mark(kBudget)) ++pieces;
+  EXPECT_GT(pieces, kRoots / (2 * kBudget));
+  EXPECT_EQ(marked(), kRoots);
   End();
   EXPECT_EQ(lifetimes_.dead(), 0);
   roots.clear();
   Collect();
   EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+// I-7. There is nothing to mark: to look at so many slots takes long enough.
+TEST_F(CollectionCycleTest, SlotsWithNothingToMarkAreLookedAtInPieces) {
+  constexpr size_t kSlots = 100'000;
+  HandleScope scope(mutator_);
+  const Handle<Node> object = scope.New<Node>(lifetimes_);
+  std::vector<WeakPersistent<Node>> weak;
+  for (size_t i = 0; i < kSlots; ++i) weak.emplace_back(mutator_, object);
+  Begin();
+  size_t pieces = 1;
+  while (!cycle_.Mark(1000)) ++pieces;
+  EXPECT_GT(pieces, kSlots / 10'000);
+  End();
+  // Nor does the pause that ends a mark look at all.
+  Begin();
+  size_t attempts = 1;
+  while (!cycle_.FinishMark(mutators_, 1000)) ++attempts;
+  EXPECT_GT(attempts, kSlots / 10'000);
+  cycle_.Clear();
+  cycle_.EndClearing();
+  cycle_.StartSweep();
 }
 
 // The epoch is a byte.

@@ -39,6 +39,12 @@ double DecayedBytes(size_t idle, absl::Duration elapsed,
          (1.0 - std::exp2(-absl::FDivDuration(elapsed, half_life)));
 }
 
+size_t LowWaterMark::Add(size_t bytes) {
+  last_[next_] = bytes;
+  next_ = (next_ + 1) % last_.size();
+  return *std::min_element(last_.begin(), last_.end());
+}
+
 absl::StatusOr<std::unique_ptr<MemoryKeeper>> MemoryKeeper::Start(
     ObjectHeap& heap, absl::Duration half_life) {
   auto keeper = absl::WrapUnique(new MemoryKeeper(heap, half_life));
@@ -104,8 +110,14 @@ bool MemoryKeeper::Tick(absl::Duration elapsed) {
   while (heap_.SweepSome(kSweepBatch)) {
     if (stopping()) return true;
   }
-  const size_t idle = heap_.TakeIdleBytes();
+  const size_t idle = idle_.Add(heap_.TakeIdleBytes());
   due_bytes_ += DecayedBytes(idle, elapsed, half_life_);
+  if (idle > last_idle_) {
+    // These decay for so long already.
+    due_bytes_ += DecayedBytes(idle - last_idle_, LowWaterMark::kLast * period_,
+                               half_life_);
+  }
+  last_idle_ = idle;
   // Without an end the last bytes would halve for ever.
   if (due_bytes_ > 0 &&
       due_bytes_ >= std::min(kLeastBytes, static_cast<double>(idle))) {

@@ -3,9 +3,10 @@
 // system.
 //
 // It wakes up some times in a half-life while there is something to do. What
-// was swept and not needed since it last woke up is idle; of that, it gives
-// back so much that half goes in each half-life. So a heap that allocates keeps
-// what it needs, and memory that nobody needs any more decays.
+// was swept and not needed the last ten times is idle; of that, it gives back
+// so much that half goes in each half-life. So a heap that allocates keeps what
+// it needs between two collections, if these are not far apart, and memory that
+// nobody needs any more decays.
 //
 // The decay after jemalloc's, the low-water mark after tcmalloc's.
 //
@@ -14,6 +15,7 @@
 #ifndef BIBOP_RUNTIME_MEMORY_KEEPER_H_
 #define BIBOP_RUNTIME_MEMORY_KEEPER_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -30,6 +32,19 @@ namespace bibop {
 // How many of `idle` bytes are to be given back after `elapsed`.
 double DecayedBytes(size_t idle, absl::Duration elapsed,
                     absl::Duration half_life);
+
+// The least of the last ten numbers; of fewer, 0.
+class LowWaterMark {
+ public:
+  static constexpr size_t kLast = 10;
+
+  // Adds a number and returns the mark.
+  size_t Add(size_t bytes);
+
+ private:
+  std::array<size_t, kLast> last_ = {};
+  size_t next_ = 0;
+};
 
 class MemoryKeeper {
  public:
@@ -73,6 +88,10 @@ class MemoryKeeper {
   // What is to be given back by now; negative if it was more than was due, for
   // it goes in pieces. Used by the thread only.
   double due_bytes_ = 0;
+  // Of the bytes that were idle between two looks, and what that was when it
+  // last looked. Used by the thread only.
+  LowWaterMark idle_;
+  size_t last_idle_ = 0;
   std::thread thread_;
 };
 

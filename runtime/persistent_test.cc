@@ -51,9 +51,7 @@ struct Payload {
 class PersistentsTest : public ::testing::Test {
  protected:
   explicit PersistentsTest(HeapOptions options = {}) {
-    options.on_cycle_end = [this](const CycleStats& cycle) {
-      last_cause_ = cycle.cause;
-    };
+    options.on_cycle_end = [this](const CycleStats& cycle) { last_ = cycle; };
     heap_ = Heap::Create(std::move(options)).value();
   }
 
@@ -67,7 +65,8 @@ class PersistentsTest : public ::testing::Test {
   }
 
   Lifetimes lifetimes_;
-  CycleCause last_cause_ = CycleCause::kRequested;
+  // The last collection.
+  CycleStats last_;
   std::unique_ptr<Heap> heap_;
 };
 
@@ -317,7 +316,7 @@ class BusyPersistentsTest : public PersistentsTest {
       HandleScope scope(mutator);
       scope.New<Payload>();
     }
-    ASSERT_EQ(last_cause_, CycleCause::kBudgetSpent);
+    ASSERT_EQ(last_.cause, CycleCause::kBudgetSpent);
   }
 };
 
@@ -335,6 +334,19 @@ TEST_F(BusyPersistentsTest, RootsCountInCollectionsOfASpentBudget) {
   EXPECT_TRUE(weak.IsEmpty());
 }
 
+// I-7.
+TEST_F(BusyPersistentsTest, ManyAreNotLookedAtInAPause) {
+  MutatorScope mutator(*heap_);
+  Persistent<Node> object = MakeNode(mutator);
+  heap_->Collect();
+  EXPECT_EQ(last_.finish_attempts, 0) << "all was done in the first pause";
+  std::vector<WeakPersistent<Node>> weak;
+  for (int i = 0; i < 100'000; ++i) weak.emplace_back(mutator, object);
+  heap_->Collect();
+  EXPECT_GE(last_.finish_attempts, 1) << "so was this";
+  EXPECT_EQ(last_.live_objects, 1);
+}
+
 class SmallPersistentsTest : public PersistentsTest {
  protected:
   SmallPersistentsTest() : PersistentsTest({.max_bytes = 1 << 20}) {}
@@ -343,7 +355,7 @@ class SmallPersistentsTest : public PersistentsTest {
     HandleScope scope(mutator);
     while (scope.TryNew<Payload>().ok()) {
     }
-    ASSERT_EQ(last_cause_, CycleCause::kHeapFull);
+    ASSERT_EQ(last_.cause, CycleCause::kHeapFull);
   }
 };
 

@@ -2,9 +2,11 @@
 // which no safepoint stops, while a mark may be on: it tags them, and they become
 // free when the cycle clears.
 //
+// In the end the heap goes, and the pool with it if no slot is in use.
+//
 // Checked: a slot that was released becomes free, once, in the next cycle that
-// begins afterwards at the latest. What it does for its object is in
-// marking.pml.
+// begins afterwards at the latest; the thread does not touch a pool that is
+// gone. What the release does for its object is in marking.pml.
 
 #define CYCLES 3
 
@@ -16,6 +18,12 @@ byte freed;  // how often
 
 bool any_released;
 bool released;  // whether the thread is done
+bool gone;      // whether the pool is
+
+inline Tell() {
+  assert(!gone);
+  any_released = true
+}
 
 proctype Unattached() {
   bool tags;
@@ -26,16 +34,14 @@ proctype Unattached() {
   fi;
   if
   :: tags ->
-#ifdef MUTANT_TELL_BEFORE_TAG
-    any_released = true;
+#ifdef MUTANT_TELL_AFTER_TAG
     slot = RELEASED;
+    Tell();
 #else
+    Tell();
     slot = RELEASED;
-#ifndef MUTANT_NO_TELL
-    any_released = true;
 #endif
-#endif
-  :: else -> slot = FREE; freed++
+  :: else -> atomic { slot = FREE; freed++ }
   fi;
   released = true
 }
@@ -47,21 +53,20 @@ proctype Collector() {
   :: cycle < CYCLES ->
     // It was released before the cycle began.
     before = released;
+    // VisitStrong.
+    seen = (slot == RELEASED);
+#ifdef MUTANT_NO_LOOK
+    seen = false;
+#endif
     if
     :: any_released
     :: true  // There are weak slots to be cleared.
-    :: !any_released -> goto nothing_to_clear
+    :: seen
+    :: !any_released && !seen -> goto nothing_to_clear
     fi;
-#ifdef MUTANT_RESET_BY_STORE
-    // It may become visible after the look at the slot.
-    seen = (slot == RELEASED);
     any_released = false;
-#else
-    any_released = false;
-    seen = (slot == RELEASED);
-#endif
     if
-    :: seen -> slot = FREE; freed++
+    :: slot == RELEASED -> atomic { slot = FREE; freed++ }
     :: else
     fi;
 nothing_to_clear:
@@ -69,7 +74,14 @@ nothing_to_clear:
     cycle++
   :: else -> break
   od;
-  assert(freed <= 1)
+  assert(freed <= 1);
+  // Abandon.
+  atomic {
+    if
+    :: slot != IN_USE -> gone = true
+    :: else
+    fi
+  }
 }
 
 init {
