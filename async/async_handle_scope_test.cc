@@ -401,7 +401,8 @@ TEST_P(AsyncHandleScopeDeathTest, AStaleHandleAbortsInEveryBuild) {
   AddNode(mutator, next, 2);
   EXPECT_DEATH(NumberOfNext(mutator, node), message);
   AsyncHandleGuard guard(mutator);
-  EXPECT_DEATH(guard.ToPersistent(node), message);
+  EXPECT_DEATH(
+      { const Persistent<Node> p = guard.ToPersistent(node); }, message);
   EXPECT_DEATH(next.Add(guard, node), message);
   EXPECT_DEATH(guard.Get(AsyncHandle<Node>()), "an empty AsyncHandle");
 }
