@@ -109,6 +109,16 @@ struct AsyncHandleAccess {
   static const AsyncSlotRef& RefOf(const AsyncHandle<T>& handle) {
     return handle.ref_;
   }
+  // A slot of an AsyncHandleScope for an object that was just loaded.
+  template <class Scope>
+  static AsyncSlotRef Add(Scope& scope, const void* object) {
+    return scope.chain_.Add(object);
+  }
+  // A handle of such an object, in the scope of an AsyncHandleGuard.
+  template <class Guard, class T>
+  static auto Root(Guard& guard, T* object) {
+    return guard.Root(object);
+  }
 };
 
 }  // namespace internal

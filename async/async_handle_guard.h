@@ -95,6 +95,8 @@ class ABSL_LOCKABLE AsyncHandleGuard : private RunningScope,
   Handle<T> GetUnchecked(AsyncHandle<T> handle) && = delete;
 
  private:
+  friend struct internal::AsyncHandleAccess;
+
   // An object on its way from a slot to a Persistent.
   template <class T>
   struct Loaded {

@@ -105,6 +105,8 @@ class AsyncHandleScope {
   AsyncScopeNumber number() const { return chain_.number(); }
 
  private:
+  friend struct internal::AsyncHandleAccess;
+
   internal::AsyncSlotChain chain_;
 };
 

@@ -62,7 +62,7 @@ HandleSlot* LocalHandles::FindRecent(HandleSlot value) const {
 }
 
 void LocalHandles::CheckInScope() const {
-  if constexpr (kCountsScopes) {
+  if constexpr (kChecksScopes) {
     ABSL_CHECK(depth_ > 0)
         << "a container grows, or is moved out of an object, where no "
            "HandleScope is open: open one, which roots what is on its way";
@@ -95,6 +95,11 @@ void LocalHandles::CheckAndPoison(const Mark& mark) {
     if (block == last) return;
     start = block->next->slots.data();
   }
+}
+
+std::string LocalHandles::DescribeInnermost() const {
+  if constexpr (kCheckedHandles) return ledger_->DescribeInnermost();
+  return "";
 }
 
 template <class F>

@@ -39,6 +39,7 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <type_traits>
 
 #include "absl/base/attributes.h"
@@ -74,15 +75,13 @@ class LocalHandles {
   static constexpr size_t kBlockSlots = kBlockBytes / sizeof(HandleSlot) - 2;
   // The most blocks without a slot in use that FreeSpares leaves.
   static constexpr size_t kMostSpares = 8;
-  // Whether open scopes are counted: seals and checks need it. It costs an
-  // addition in memory for each scope, on which the next scope has to wait.
-  static constexpr bool kCountsScopes = kSealedScopes;
+  // Whether what needs an open scope checks that there is one.
+  static constexpr bool kChecksScopes = kSealedScopes;
 
   LocalHandles();
   LocalHandles(const LocalHandles&) = delete;
   LocalHandles& operator=(const LocalHandles&) = delete;
-  // Aborts if a scope is open, where open scopes are counted; else if one is
-  // open that has handles.
+  // Aborts if a scope is open.
   ~LocalHandles();
 
   // Makes sure that the next slot can be created without allocating memory.
@@ -168,7 +167,7 @@ class LocalHandles {
   Mark OpenScope(std::source_location place = std::source_location::current()) {
     // First, for it may throw.
     const Mark mark = MakeMark<Mark>(place);
-    if constexpr (kCountsScopes) ++depth_;
+    ++depth_;
     return mark;
   }
 
@@ -176,7 +175,7 @@ class LocalHandles {
   // builds abort if that is not the scope of `mark`.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void CloseScope(const Mark& mark) {
     if constexpr (kCheckedHandles) CheckAndPoison(mark);
-    if constexpr (kCountsScopes) --depth_;
+    --depth_;
     next_ = mark.next;
   }
 
@@ -250,8 +249,19 @@ class LocalHandles {
     sealed_depth_ = before.depth;
   }
 
-  // The number of open scopes, in builds that count them; else 0.
+  // The number of open scopes.
   int depth() const { return depth_; }
+  // How many are open and where their slots end: the same at two moments if
+  // each scope and slot that was made between them is gone.
+  struct Extent {
+    const HandleSlot* end;
+    int depth;
+    bool operator==(const Extent&) const = default;
+  };
+  Extent extent() const { return {NextSlot(), depth_}; }
+  // Where the innermost open scope was opened, as a part of a message, in
+  // checked builds; else nothing.
+  std::string DescribeInnermost() const;
   // The number of slots in use.
   size_t size() const;
 
@@ -334,7 +344,7 @@ class LocalHandles {
   // The last slot in use that holds `value`, if it is among the last few of its
   // block; else null.
   HandleSlot* FindRecent(HandleSlot value) const;
-  // In builds that count scopes aborts if none is open.
+  // In sealed and checked builds aborts if no scope is open.
   void CheckInScope() const;
 
   // Makes room for a slot.

@@ -70,6 +70,16 @@ class MutatorBase {
   }
   void LeaveNoGc() { --no_gc_; }
 
+  // What is open: scopes, guards among them, and such stretches, and whether
+  // the thread is parked.
+  struct Open {
+    LocalHandles::Extent handles;
+    int no_gc;
+    bool parked;
+    bool operator==(const Open&) const = default;
+  };
+  Open open() const { return {handles_.extent(), no_gc_, parked_}; }
+
   // Aborts in such a stretch: to be called where a collection may run.
   void CheckMayCollect() const {
     ABSL_CHECK(no_gc_ == 0)
