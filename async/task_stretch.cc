@@ -77,16 +77,16 @@ TaskStretch::~TaskStretch() {
   const MutatorBase::Open now = mutator_.open();
   if (now == open_) [[likely]]
     return;
-  const int scopes = now.handles.depth - open_.handles.depth;
+  const bool scopes = now.handles.depth > open_.handles.depth ||
+                      now.handles.end != open_.handles.end;
   ABSL_LOG(FATAL)
       << "a task that was made at " << place_.file_name() << ":"
       << place_.line() << " is suspended or ends, and leaves open "
-      << (scopes > 0 ? "a HandleScope or AsyncHandleGuard"
-          : now.no_gc > open_.no_gc
-              ? "a NoGcScope"
-              : "something else than it found: a ParkedScope, a seal, or "
-                "handles in a scope that is not its own")
-      << (scopes > 0 ? mutator_.handles().DescribeInnermost() : "")
+      << (now.running_scopes > open_.running_scopes ? "an AsyncHandleGuard"
+          : now.no_gc > open_.no_gc                 ? "a NoGcScope"
+          : scopes ? "a HandleScope, or a handle in one that is not its own"
+                   : "or ends what it has not begun: a ParkedScope, or a seal")
+      << (scopes ? mutator_.handles().DescribeInnermost() : "")
       << ": what belongs to a thread ends before co_await; objects that the "
          "task needs later go to its AsyncHandleScope";
 }

@@ -7,10 +7,12 @@
 //   }
 //
 // It attaches the thread if that is not attached, lets the task find its
-// mutator by TaskMutator, and aborts if the task leaves something open: a
-// HandleScope, an AsyncHandleGuard or a NoGcScope across a suspension, in every
-// build. Where the task was made, and in checked builds where the scope was
-// opened, is in the message.
+// mutator by TaskMutator, and aborts in every build if the task leaves
+// something open across a suspension: an AsyncHandleGuard, a NoGcScope, a
+// ParkedScope, a HandleScope that has handles, a handle in a scope around the
+// task. A HandleScope without handles is seen where scopes are counted: in
+// checked builds and in those with --//:sealed_scopes. The message says where
+// the task was made, in checked builds also where the scope was opened.
 //
 // Attached so, a thread is parked but while a guard is open, and detached when
 // it ends: before the heap is destroyed, or that aborts. A thread that was

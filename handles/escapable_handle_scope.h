@@ -48,7 +48,7 @@ class BIBOP_UNCONSUMED_AT_FIRST EscapableHandleScope
       MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND,
       std::source_location place = std::source_location::current())
       : EscapeSlot(mutator), HandleScope(mutator, place) {
-    if constexpr (LocalHandles::kChecksScopes) {
+    if constexpr (LocalHandles::kCountsScopes) {
       ABSL_CHECK_GT(mutator.handles().depth(), 1)
           << "an EscapableHandleScope needs a HandleScope around it, to which "
              "its handle escapes";

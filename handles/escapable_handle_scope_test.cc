@@ -70,7 +70,7 @@ TEST_F(EscapableHandleScopeTest, ASecondEscapeIsTold) {
 }
 
 TEST_F(EscapableHandleScopeTest, WithoutAParentThereIsNowhereToEscapeTo) {
-  if (!LocalHandles::kChecksScopes) GTEST_SKIP() << "scopes are not counted";
+  if (!LocalHandles::kCountsScopes) GTEST_SKIP() << "scopes are not counted";
   EXPECT_DEATH(EscapableHandleScope scope(mutator_), "needs a HandleScope");
 }
 

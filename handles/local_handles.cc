@@ -62,7 +62,7 @@ HandleSlot* LocalHandles::FindRecent(HandleSlot value) const {
 }
 
 void LocalHandles::CheckInScope() const {
-  if constexpr (kChecksScopes) {
+  if constexpr (kCountsScopes) {
     ABSL_CHECK(depth_ > 0)
         << "a container grows, or is moved out of an object, where no "
            "HandleScope is open: open one, which roots what is on its way";

@@ -75,13 +75,15 @@ class LocalHandles {
   static constexpr size_t kBlockSlots = kBlockBytes / sizeof(HandleSlot) - 2;
   // The most blocks without a slot in use that FreeSpares leaves.
   static constexpr size_t kMostSpares = 8;
-  // Whether what needs an open scope checks that there is one.
-  static constexpr bool kChecksScopes = kSealedScopes;
+  // Whether open scopes are counted: seals and checks need it. It costs an
+  // addition in memory for each scope, on which the next scope has to wait.
+  static constexpr bool kCountsScopes = kSealedScopes;
 
   LocalHandles();
   LocalHandles(const LocalHandles&) = delete;
   LocalHandles& operator=(const LocalHandles&) = delete;
-  // Aborts if a scope is open.
+  // Aborts if a scope is open, where open scopes are counted; else if one is
+  // open that has handles.
   ~LocalHandles();
 
   // Makes sure that the next slot can be created without allocating memory.
@@ -167,7 +169,7 @@ class LocalHandles {
   Mark OpenScope(std::source_location place = std::source_location::current()) {
     // First, for it may throw.
     const Mark mark = MakeMark<Mark>(place);
-    ++depth_;
+    if constexpr (kCountsScopes) ++depth_;
     return mark;
   }
 
@@ -175,7 +177,7 @@ class LocalHandles {
   // builds abort if that is not the scope of `mark`.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void CloseScope(const Mark& mark) {
     if constexpr (kCheckedHandles) CheckAndPoison(mark);
-    --depth_;
+    if constexpr (kCountsScopes) --depth_;
     next_ = mark.next;
   }
 
@@ -249,10 +251,11 @@ class LocalHandles {
     sealed_depth_ = before.depth;
   }
 
-  // The number of open scopes.
+  // The number of open scopes, in builds that count them; else 0.
   int depth() const { return depth_; }
-  // How many are open and where their slots end: the same at two moments if
-  // each scope and slot that was made between them is gone.
+  // Where the slots in use end, and depth(): the same at two moments if all
+  // that was made between them is gone, except that a scope without a handle is
+  // not seen where scopes are not counted.
   struct Extent {
     const HandleSlot* end;
     int depth;
@@ -344,7 +347,7 @@ class LocalHandles {
   // The last slot in use that holds `value`, if it is among the last few of its
   // block; else null.
   HandleSlot* FindRecent(HandleSlot value) const;
-  // In sealed and checked builds aborts if no scope is open.
+  // In builds that count scopes aborts if none is open.
   void CheckInScope() const;
 
   // Makes room for a slot.

@@ -70,15 +70,18 @@ class MutatorBase {
   }
   void LeaveNoGc() { --no_gc_; }
 
-  // What is open: scopes, guards among them, and such stretches, and whether
-  // the thread is parked.
+  // What is open: scopes, such stretches, RunningScopes, and whether the thread
+  // is parked.
   struct Open {
     LocalHandles::Extent handles;
     int no_gc;
+    int running_scopes;
     bool parked;
     bool operator==(const Open&) const = default;
   };
-  Open open() const { return {handles_.extent(), no_gc_, parked_}; }
+  Open open() const {
+    return {handles_.extent(), no_gc_, running_scopes_, parked_};
+  }
 
   // Aborts in such a stretch: to be called where a collection may run.
   void CheckMayCollect() const {
@@ -95,6 +98,10 @@ class MutatorBase {
   // Aborts on another thread than the mutator's.
   ~MutatorBase();
 
+  // Note that a RunningScope begins, and ends.
+  void EnterRunning() { ++running_scopes_; }
+  void LeaveRunning() { --running_scopes_; }
+
   // Notes that the thread may not touch the heap, or that it may again.
   void set_parked(bool parked);
 
@@ -107,6 +114,7 @@ class MutatorBase {
   LocalHandles handles_;
   // How many such stretches are open.
   int no_gc_ = 0;
+  int running_scopes_ = 0;
   LocalSnapshot snapshot_;
   LocalRootSlots root_slots_;
   LocalAsyncSlots async_slots_;

@@ -151,6 +151,7 @@ class RunningScope {
     CheckThread();
     was_parked_ = mutator.parked();
     if (was_parked_) mutator.Unpark();
+    mutator.EnterRunning();
   }
   RunningScope(const RunningScope&) = delete;
   RunningScope& operator=(const RunningScope&) = delete;
@@ -159,6 +160,7 @@ class RunningScope {
   // Aborts on another thread than the mutator's.
   ~RunningScope() {
     CheckThread();
+    mutator_.LeaveRunning();
     if (was_parked_) mutator_.Park();
   }
 

@@ -29,8 +29,9 @@ Job Right(Mutator& mutator, AsyncHandleScope scope, AsyncHandle<Node> node) {
         return scope.Add(made);
       });
   co_await std::suspend_always{};
-  AsyncHandleGuard guard(mutator);
-  guard.Get(next)->value = guard.Get(node)->value;
+  AsyncHandleScope::WithGuard(mutator, [&](AsyncHandleGuard& guard) {
+    guard.Get(next)->value = guard.Get(node)->value;
+  });
 }
 
 #ifdef USES_AN_ASYNC_HANDLE_WITHOUT_A_GUARD
