@@ -1,6 +1,5 @@
 #include "bibop/handles/async_slot_chain.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -42,18 +41,10 @@ void FreeList(AsyncSlotPool& pool, AsyncSlotPool::List blocks) {
 
 }  // namespace
 
-AsyncSlotChain::AsyncSlotChain(AsyncSlotPool& pool, std::source_location place)
-    : place_(place) {
+void AsyncSlotChain::BeginSlow(AsyncSlotPool& pool) {
   LocalAsyncSlots* cache = CacheOf(pool);
   AsyncSlotBlock& block = TakeBlock(pool, cache);
-  const AsyncScopeNumber number =
-      cache != nullptr ? cache->NewNumber() : pool.TakeNumbers(1);
-  block.next.store(nullptr, std::memory_order_relaxed);
-  block.header.store(AsyncSlotBlock::HeaderOf(number, 0),
-                     std::memory_order_relaxed);
-  if constexpr (kCheckedHandles) AsyncSlotPool::SetPlace(block, place);
-  first_ = &block;
-  last_.store(&block, std::memory_order_relaxed);
+  Begin(block, cache != nullptr ? cache->NewNumber() : pool.TakeNumbers(1));
 }
 
 AsyncSlotRef AsyncSlotChain::AddSlow(const void* object) {
@@ -61,34 +52,32 @@ AsyncSlotRef AsyncSlotChain::AddSlow(const void* object) {
   ABSL_CHECK(block != nullptr)
       << "a handle is added to an AsyncHandleScope that was moved from: use "
          "the one that it was moved to";
-  const AsyncScopeNumber number = this->number();
   for (;;) {
-    uint64_t header = block->header.load(std::memory_order_relaxed);
-    if (AsyncSlotBlock::CountIn(header) < AsyncSlotBlock::kSlots) {
-      header = block->header.fetch_add(1, std::memory_order_relaxed);
-      const uint64_t index = AsyncSlotBlock::CountIn(header);
-      if (index < AsyncSlotBlock::kSlots) {
-        return Fill(block->slots[index], number, object);
+    uintptr_t link = block->link.load(std::memory_order_acquire);
+    const size_t count = AsyncSlotBlock::CountIn(link);
+    if (count < AsyncSlotBlock::kSlots) {
+      if (block->link.compare_exchange_weak(link, link + 1,
+                                            std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+        return Fill(*block, count, object);
       }
+      continue;
     }
-    AsyncSlotBlock* next = block->next.load(std::memory_order_acquire);
+    AsyncSlotBlock* next = AsyncSlotBlock::NextIn(link);
     if (next == nullptr) {
       AsyncSlotPool& pool = AsyncSlotPool::Of(*block);
-      AsyncSlotBlock& added = TakeBlock(pool, CacheOf(pool));
-      added.next.store(nullptr, std::memory_order_relaxed);
-      added.header.store(AsyncSlotBlock::HeaderOf(number, 0),
-                         std::memory_order_relaxed);
+      next = &TakeBlock(pool, CacheOf(pool));
+      next->Open(number());
       if constexpr (kCheckedHandles) {
-        AsyncSlotPool::SetPlace(added, place_.get());
+        AsyncSlotPool::SetPlace(*next, place_.get());
       }
-      if (block->next.compare_exchange_strong(next, &added,
-                                              std::memory_order_acq_rel,
-                                              std::memory_order_acquire)) {
-        next = &added;
-      } else {
+      if (!block->link.compare_exchange_strong(
+              link, reinterpret_cast<uintptr_t>(next) | count,
+              std::memory_order_release, std::memory_order_relaxed)) {
         // Another thread was faster.
-        added.header.store(0, std::memory_order_relaxed);
-        FreeList(pool, {&added, &added, 1});
+        next->Close();
+        FreeList(pool, {next, next, 1});
+        continue;
       }
     }
     // Never back: only from the block that it was read as.
@@ -101,29 +90,23 @@ AsyncSlotRef AsyncSlotChain::AddSlow(const void* object) {
 
 size_t AsyncSlotChain::size() const {
   size_t size = 0;
-  for (const AsyncSlotBlock* block = first_; block != nullptr;
-       block = block->next.load(std::memory_order_acquire)) {
-    size += std::min(AsyncSlotBlock::kSlots,
-                     static_cast<size_t>(AsyncSlotBlock::CountIn(
-                         block->header.load(std::memory_order_relaxed))));
+  for (const AsyncSlotBlock* block = first_; block != nullptr;) {
+    const uintptr_t link = block->link.load(std::memory_order_acquire);
+    size += AsyncSlotBlock::CountIn(link);
+    block = AsyncSlotBlock::NextIn(link);
   }
   return size;
 }
 
-void AsyncSlotChain::FreeBlocks() {
+void AsyncSlotChain::FreeSlow() {
   AsyncSlotPool::List blocks = {first_, first_, 1};
   for (;; ++blocks.size) {
     AsyncSlotBlock& block = *blocks.last;
-    const size_t count =
-        std::min(AsyncSlotBlock::kSlots,
-                 static_cast<size_t>(AsyncSlotBlock::CountIn(
-                     block.header.load(std::memory_order_relaxed))));
-    block.header.store(0, std::memory_order_relaxed);
-    // Whoever finds one cleared finds the header cleared.
-    for (size_t i = 0; i < count; ++i) {
-      block.slots[i].store(0, std::memory_order_release);
-    }
-    AsyncSlotBlock* next = block.next.load(std::memory_order_acquire);
+    AsyncSlotBlock* next =
+        AsyncSlotBlock::NextIn(block.link.load(std::memory_order_acquire));
+    block.Close();
+    // Without the count, which is that of slots taken.
+    block.SetNextFree(next);
     if (next == nullptr) break;
     blocks.last = next;
   }

@@ -53,9 +53,9 @@ class AsyncSlotRef {
     if (slot_ == nullptr) return nullptr;
     const uintptr_t address = slot_->load(std::memory_order_acquire);
     // After the slot.
-    const uint64_t header =
-        AsyncSlotBlock::Of(*slot_).header.load(std::memory_order_relaxed);
-    if (AsyncSlotBlock::NumberIn(header) != scope_) return nullptr;
+    const AsyncScopeNumber number =
+        AsyncSlotBlock::Of(*slot_).number.load(std::memory_order_relaxed);
+    if (number != scope_) return nullptr;
     return reinterpret_cast<const void*>(address);
   }
 
@@ -103,8 +103,8 @@ class AsyncSlotRef {
   [[noreturn]] void AbortUnusable() const;
 
   const AsyncSlot* slot_ = nullptr;
-  AsyncScopeNumber scope_ : 48 = 0;
-  int64_t offset_ : 16 = 0;
+  AsyncScopeNumber scope_ : kAsyncScopeNumberBits = 0;
+  int64_t offset_ : 64 - kAsyncScopeNumberBits = 0;
   [[no_unique_address]] ScopePlace place_;
 };
 static_assert(kCheckedHandles || sizeof(AsyncSlotRef) == 16);
@@ -115,7 +115,16 @@ static_assert(std::is_trivially_copyable_v<AsyncSlotRef>);
 class AsyncSlotChain {
  public:
   // With one block of `pool`. Throws std::bad_alloc if there is no memory.
-  AsyncSlotChain(AsyncSlotPool& pool, std::source_location place);
+  AsyncSlotChain(AsyncSlotPool& pool, std::source_location place)
+      : place_(place) {
+    LocalAsyncSlots* cache = LatestCache();
+    if (cache != nullptr && cache->IsOf(pool)) [[likely]] {
+      AsyncSlotBlock& block = cache->Take();
+      Begin(block, cache->NewNumber());
+    } else {
+      BeginSlow(pool);
+    }
+  }
 
   // Moving leaves `other` without blocks.
   AsyncSlotChain(AsyncSlotChain&& other) noexcept
@@ -146,16 +155,14 @@ class AsyncSlotChain {
   AsyncSlotRef Add(const void* object) {
     AsyncSlotBlock* block = last_.load(std::memory_order_acquire);
     if constexpr (kCheckedHandles) CheckPlace(object);
-    // A look first: the count would run over into the number.
-    if (block != nullptr &&
-        AsyncSlotBlock::CountIn(block->header.load(std::memory_order_relaxed)) <
-            AsyncSlotBlock::kSlots) [[likely]] {
-      const uint64_t header =
-          block->header.fetch_add(1, std::memory_order_relaxed);
-      const uint64_t index = AsyncSlotBlock::CountIn(header);
-      if (index < AsyncSlotBlock::kSlots) [[likely]] {
-        return Fill(block->slots[index], AsyncSlotBlock::NumberIn(header),
-                    object);
+    if (block != nullptr) [[likely]] {
+      uintptr_t link = block->link.load(std::memory_order_relaxed);
+      const size_t count = AsyncSlotBlock::CountIn(link);
+      if (count < AsyncSlotBlock::kSlots &&
+          block->link.compare_exchange_strong(
+              link, link + 1, std::memory_order_release,
+              std::memory_order_relaxed)) [[likely]] {
+        return Fill(*block, count, object);
       }
     }
     return AddSlow(object);
@@ -166,17 +173,33 @@ class AsyncSlotChain {
   // The scope's number; 0 if there are none.
   AsyncScopeNumber number() const {
     return first_ == nullptr ? 0
-                             : AsyncSlotBlock::NumberIn(first_->header.load(
-                                   std::memory_order_relaxed));
+                             : first_->number.load(std::memory_order_relaxed);
   }
   // How many slots were added. Any thread may ask that may add.
   size_t size() const;
 
  private:
-  AsyncSlotRef Fill(AsyncSlot& slot, AsyncScopeNumber number,
+  // The cache of the calling thread's latest mutator; null if it has none.
+  static LocalAsyncSlots* LatestCache() {
+    MutatorBase* mutator = MutatorBase::LatestOfThisThread();
+    return mutator == nullptr ? nullptr : &mutator->async_slots();
+  }
+
+  void Begin(AsyncSlotBlock& block, AsyncScopeNumber number) {
+    block.Open(number);
+    if constexpr (kCheckedHandles) AsyncSlotPool::SetPlace(block, place_.get());
+    first_ = &block;
+    last_.store(&block, std::memory_order_relaxed);
+  }
+  // Where the thread's latest mutator is of another heap, or there is none.
+  ABSL_ATTRIBUTE_NOINLINE void BeginSlow(AsyncSlotPool& pool);
+
+  AsyncSlotRef Fill(AsyncSlotBlock& block, size_t index,
                     const void* object) const {
-    slot.store(reinterpret_cast<uintptr_t>(object), std::memory_order_release);
-    return {slot, number, place_};
+    block.slots[index].store(reinterpret_cast<uintptr_t>(object),
+                             std::memory_order_release);
+    return {block.slots[index], block.number.load(std::memory_order_relaxed),
+            place_};
   }
   // Where the last block that is known has no slot left.
   ABSL_ATTRIBUTE_NOINLINE AsyncSlotRef AddSlow(const void* object);
@@ -185,9 +208,19 @@ class AsyncSlotChain {
     last_.store(nullptr, std::memory_order_relaxed);
   }
   void Free() {
-    if (first_ != nullptr) FreeBlocks();
+    if (first_ == nullptr) return;
+    LocalAsyncSlots* cache = LatestCache();
+    if (cache != nullptr && cache->IsOf(AsyncSlotPool::Of(*first_)) &&
+        AsyncSlotBlock::NextIn(first_->link.load(std::memory_order_acquire)) ==
+            nullptr) [[likely]] {
+      first_->Close();
+      cache->Put(*first_);
+    } else {
+      FreeSlow();
+    }
   }
-  void FreeBlocks();
+  // Where there are several blocks, or as in BeginSlow.
+  ABSL_ATTRIBUTE_NOINLINE void FreeSlow();
   // Aborts if this is part of an object of the heap that `object` is in.
   void CheckPlace(const void* object) const;
 

@@ -1,6 +1,5 @@
 #include "bibop/handles/async_slots.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,15 +19,9 @@
 namespace bibop {
 namespace {
 
-void Link(AsyncSlotBlock& block, AsyncSlotBlock* next) {
-  block.next.store(next, std::memory_order_relaxed);
-}
-AsyncSlotBlock* NextOf(const AsyncSlotBlock& block) {
-  return block.next.load(std::memory_order_relaxed);
-}
 int64_t LengthOf(const AsyncSlotBlock* first) {
   int64_t length = 0;
-  for (; first != nullptr; first = NextOf(*first)) ++length;
+  for (; first != nullptr; first = first->NextFree()) ++length;
   return length;
 }
 
@@ -36,11 +29,11 @@ int64_t LengthOf(const AsyncSlotBlock* first) {
 // which is not empty.
 AsyncSlotPool::List TakeFrom(AsyncSlotBlock*& from, size_t most) {
   AsyncSlotPool::List list = {from, from, 1};
-  for (; list.size < most && NextOf(*list.last) != nullptr; ++list.size) {
-    list.last = NextOf(*list.last);
+  for (; list.size < most && list.last->NextFree() != nullptr; ++list.size) {
+    list.last = list.last->NextFree();
   }
-  from = NextOf(*list.last);
-  Link(*list.last, nullptr);
+  from = list.last->NextFree();
+  list.last->SetNextFree(nullptr);
   return list;
 }
 
@@ -64,7 +57,7 @@ AsyncSlotPool::List AsyncSlotPool::Acquire(size_t most) {
     auto* chunk =
         new Chunk{this, chunks_.load(std::memory_order_relaxed), {}, {}};
     for (size_t i = Chunk::kBlocks; i-- > 0;) {
-      Link(chunk->blocks[i], returned_);
+      chunk->blocks[i].SetNextFree(returned_);
       returned_ = &chunk->blocks[i];
     }
     capacity_ += Chunk::kBlocks;
@@ -80,7 +73,7 @@ void AsyncSlotPool::Release(List blocks) {
       AddRemaining(-static_cast<int64_t>(blocks.size));
       return;
     }
-    Link(*blocks.last, head);
+    blocks.last->SetNextFree(head);
   } while (!shared_.compare_exchange_weak(head, blocks.first,
                                           std::memory_order_release,
                                           std::memory_order_relaxed));
@@ -88,13 +81,12 @@ void AsyncSlotPool::Release(List blocks) {
 
 AsyncScopeNumber AsyncSlotPool::TakeNumbers(uint64_t count) {
   for (;;) {
+    constexpr AsyncScopeNumber kMost =
+        (AsyncScopeNumber{1} << kAsyncScopeNumberBits) - 1;
     const AsyncScopeNumber first =
-        next_number_.fetch_add(count, std::memory_order_relaxed) &
-        AsyncSlotBlock::kMostNumber;
-    // Neither 0 nor one that does not fit into a header.
-    if (first != 0 && first <= AsyncSlotBlock::kMostNumber - count) {
-      return first;
-    }
+        next_number_.fetch_add(count, std::memory_order_relaxed) & kMost;
+    // Neither 0 nor one that a handle has no room for.
+    if (first != 0 && first <= kMost - count) return first;
   }
 }
 
@@ -103,8 +95,9 @@ void AsyncSlotPool::ForEachBlockInUse(F visit) const {
   for (Chunk* chunk = chunks_.load(std::memory_order_acquire); chunk != nullptr;
        chunk = chunk->next) {
     for (AsyncSlotBlock& block : chunk->blocks) {
-      const uint64_t header = block.header.load(std::memory_order_relaxed);
-      if (header != 0) visit(block, header);
+      const AsyncScopeNumber number =
+          block.number.load(std::memory_order_relaxed);
+      if (number != 0) visit(block, number);
     }
   }
 }
@@ -120,9 +113,7 @@ bool AsyncSlotPool::VisitRoots(RootVisitor& visitor, Progress& progress,
     if (seen >= most) return false;
     for (const AsyncSlotBlock& block : progress.next->blocks) {
       const size_t count =
-          std::min(AsyncSlotBlock::kSlots,
-                   static_cast<size_t>(AsyncSlotBlock::CountIn(
-                       block.header.load(std::memory_order_relaxed))));
+          AsyncSlotBlock::CountIn(block.link.load(std::memory_order_acquire));
       for (size_t i = 0; i < count; ++i) {
         const uintptr_t word = block.slots[i].load(std::memory_order_acquire);
         if (word != 0) visitor.VisitRoot(reinterpret_cast<const void*>(word));
@@ -146,7 +137,7 @@ size_t AsyncSlotPool::capacity() const {
 void AsyncSlotPool::Abandon() {
   // First, for what is freed after the exchange does not become free.
   if constexpr (kCheckedHandles) ReportRemaining();
-  ForEachBlockInUse([](AsyncSlotBlock& block, uint64_t) {
+  ForEachBlockInUse([](AsyncSlotBlock& block, AsyncScopeNumber) {
     for (AsyncSlot& slot : block.slots) {
       slot.store(0, std::memory_order_release);
     }
@@ -163,8 +154,8 @@ void AsyncSlotPool::Abandon() {
 void AsyncSlotPool::ReportRemaining() const {
   std::set<AsyncScopeNumber> seen;
   std::map<std::pair<absl::string_view, uint32_t>, size_t> places;
-  ForEachBlockInUse([&](const AsyncSlotBlock& block, uint64_t header) {
-    if (!seen.insert(AsyncSlotBlock::NumberIn(header)).second) return;
+  ForEachBlockInUse([&](const AsyncSlotBlock& block, AsyncScopeNumber number) {
+    if (!seen.insert(number).second) return;
     const Chunk& chunk = Chunk::Of(block);
     const std::source_location place = chunk.places.Get(chunk.IndexOf(block));
     ++places[{place.file_name(), place.line()}];
@@ -200,6 +191,13 @@ void LocalAsyncSlots::Retire() {
   if (free_ != nullptr) pool.Release(TakeFrom(free_, SIZE_MAX));
 }
 
+void LocalAsyncSlots::Put(AsyncSlotPool::List blocks) {
+  blocks.last->SetNextFree(free_);
+  free_ = blocks.first;
+  count_ += blocks.size;
+  if (count_ > kMostCached) Spill();
+}
+
 void LocalAsyncSlots::Refill() {
   const AsyncSlotPool::List list = pool_->Acquire(kBatch);
   free_ = list.first;
@@ -208,7 +206,7 @@ void LocalAsyncSlots::Refill() {
 
 void LocalAsyncSlots::TakeNumbers() {
   next_number_ = pool_->TakeNumbers(AsyncSlotPool::kNumberBatch);
-  numbers_ = AsyncSlotPool::kNumberBatch;
+  end_of_numbers_ = next_number_ + AsyncSlotPool::kNumberBatch;
 }
 
 void LocalAsyncSlots::Spill() {

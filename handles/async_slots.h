@@ -1,12 +1,10 @@
 // The slots behind AsyncHandles: the roots that belong to a task instead of a
 // thread. A heap has one pool of them; each mutator has a cache of free blocks.
 //
-//   block, 64 bytes | header | next block | 6 slots |
+//   block, 64 bytes | number | link | 6 slots |
 //
-//   header          | 63 ... 16                      | 15 ... 0             |
-//   in use          | the scope's number, not 0      | how many slots taken |
-//   free            | 0                              | 0                    |
-//
+//   number          of the scope; 0 in a free block
+//   link            63 ... 6: next block, 5 ... 0: how many slots are taken
 //   slot            address in an object; 0 if it is not taken
 //
 //   chunk, 32 KiB   | pool | next chunk | 511 blocks |
@@ -15,7 +13,7 @@
 // scopes of a heap have the same one (it comes again after 2^48 scopes). Chunks
 // stay until the pool goes, and a block is never anything else, so that whoever
 // has the address of a slot may look, however old that is, and sees by the
-// header whether the slot is still his.
+// number whether the slot is still his.
 //
 // Any thread takes and frees blocks, attached or not, parked or running, during
 // a collection, and frees them even when the heap is gone: by way of the cache
@@ -44,14 +42,16 @@
 // order with the beginning of the mark; and because tasks end more often than
 // their handles are read while a heap is being marked.
 //
-// A slot that is read is one of the scope that the reader means: its header is
-// looked at after it was read (acquire). Who frees a block clears the header
-// first and then the slots (release); so who finds a slot cleared, or taken
-// again, finds another number in the header.
+// A slot that is read is one of the scope that the reader means: its block's
+// number is looked at after it was read (acquire). Who frees a block clears the
+// number first and then the slots (release); so who finds a slot cleared, or
+// taken again, finds another number.
 //
 // A free block never shows the collector a dead address: an object dies only in
-// a cycle that has found its slot cleared, and what the collector reads of one
-// word later is not older.
+// a cycle that has found its slot cleared, or not taken, and what the collector
+// reads of a word later is not older. It looks at the link (acquire) and then
+// at the slots that are taken; who takes one (release) knows that they were
+// cleared.
 //
 // A pool outlives its heap if scopes exist then: from Abandon on their slots
 // hold nothing, and whoever frees the last block deletes the pool.
@@ -88,22 +88,17 @@ static_assert(sizeof(AsyncSlot) == 8 && AsyncSlot::is_always_lock_free);
 
 // The number of a scope; 0 is none.
 using AsyncScopeNumber = uint64_t;
+// How many bits it takes.
+inline constexpr int kAsyncScopeNumberBits = 48;
 
 struct alignas(64) AsyncSlotBlock {
   static constexpr size_t kSlots = 6;
-  static constexpr int kCountBits = 16;
-  static constexpr AsyncScopeNumber kMostNumber =
-      (AsyncScopeNumber{1} << (64 - kCountBits)) - 1;
+  // A link's bits.
+  static constexpr uintptr_t kCountMask = 63;
 
-  static uint64_t HeaderOf(AsyncScopeNumber number, uint64_t count) {
-    return number << kCountBits | count;
-  }
-  static AsyncScopeNumber NumberIn(uint64_t header) {
-    return header >> kCountBits;
-  }
-  // May be more than kSlots: by the number of threads that found them taken.
-  static uint64_t CountIn(uint64_t header) {
-    return header & ((uint64_t{1} << kCountBits) - 1);
+  static size_t CountIn(uintptr_t link) { return link & kCountMask; }
+  static AsyncSlotBlock* NextIn(uintptr_t link) {
+    return reinterpret_cast<AsyncSlotBlock*>(link & ~kCountMask);
   }
 
   // The block that `slot` is in.
@@ -112,15 +107,36 @@ struct alignas(64) AsyncSlotBlock {
         reinterpret_cast<uintptr_t>(&slot) & ~(sizeof(AsyncSlotBlock) - 1));
   }
 
-  // Written by who takes and who frees the block, counted up by running
-  // mutators; read by whoever has the address of a slot. Relaxed: the slots'
-  // stores and loads order.
-  std::atomic<uint64_t> header;
-  // In a chain: set once, by the mutator that adds a block (release), read by
-  // those that look for one with room (acquire), and by who frees the chain,
-  // after all of them. In a list of free blocks: written by who has the block
-  // or the mutex, passed on with the list.
-  std::atomic<AsyncSlotBlock*> next;
+  // In a list of free blocks: the next one.
+  void SetNextFree(AsyncSlotBlock* next) {
+    link.store(reinterpret_cast<uintptr_t>(next), std::memory_order_relaxed);
+  }
+  AsyncSlotBlock* NextFree() const {
+    return NextIn(link.load(std::memory_order_relaxed));
+  }
+
+  // Makes it one of a scope, without slots taken.
+  //
+  // REQUIRES: it is free, and the caller's.
+  void Open(AsyncScopeNumber scope) {
+    link.store(0, std::memory_order_relaxed);
+    number.store(scope, std::memory_order_relaxed);
+  }
+  // Makes it free, but for its link: whoever finds a slot cleared finds that
+  // the number was.
+  void Close() {
+    number.store(0, std::memory_order_relaxed);
+    for (AsyncSlot& slot : slots) slot.store(0, std::memory_order_release);
+  }
+
+  // Written by who takes and who frees the block; read by whoever has the
+  // address of a slot. Relaxed: the slots' stores and loads order.
+  std::atomic<AsyncScopeNumber> number;
+  // In a chain: counted up, and given a next block once when all slots are
+  // taken, by running mutators (compare and exchange, release); read by them,
+  // by the collector, and by who frees the chain (acquire). In a list of free
+  // blocks: written by who has the block or the mutex, passed on with the list.
+  std::atomic<uintptr_t> link;
   std::array<AsyncSlot, kSlots> slots;
 };
 static_assert(sizeof(AsyncSlotBlock) == 64);
@@ -206,7 +222,7 @@ class AsyncSlotPool {
   // Makes blocks free ones again. Any thread may call it, even if the pool was
   // abandoned; it may be gone afterwards.
   //
-  // REQUIRES: their headers and slots are 0; the list is not empty.
+  // REQUIRES: they were closed; the list is not empty.
   void Release(List blocks);
 
   // Returns the first of `count` numbers that follow each other, at most
@@ -253,7 +269,7 @@ class AsyncSlotPool {
   // Adds to remaining_, and deletes the pool if nobody remains.
   void AddRemaining(int64_t blocks);
 
-  // Calls visit(block, header) for the blocks in use.
+  // Calls visit(block, number) for the blocks in use.
   template <class F>
   void ForEachBlockInUse(F visit) const;
 
@@ -309,25 +325,24 @@ class LocalAsyncSlots {
     if (free_ == nullptr) [[unlikely]]
       Refill();
     AsyncSlotBlock* block = free_;
-    free_ = block->next.load(std::memory_order_relaxed);
+    free_ = block->NextFree();
     --count_;
     return *block;
   }
 
-  // Takes `blocks`, as AsyncSlotPool::Release does.
-  void Put(AsyncSlotPool::List blocks) {
-    blocks.last->next.store(free_, std::memory_order_relaxed);
-    free_ = blocks.first;
-    count_ += blocks.size;
-    if (count_ > kMostCached) [[unlikely]]
+  // Take a block, or several, as AsyncSlotPool::Release does.
+  void Put(AsyncSlotBlock& block) {
+    block.SetNextFree(free_);
+    free_ = &block;
+    if (++count_ > kMostCached) [[unlikely]]
       Spill();
   }
+  void Put(AsyncSlotPool::List blocks);
 
   // A number for a scope.
   AsyncScopeNumber NewNumber() {
-    if (numbers_ == 0) [[unlikely]]
+    if (next_number_ == end_of_numbers_) [[unlikely]]
       TakeNumbers();
-    --numbers_;
     return next_number_++;
   }
 
@@ -341,7 +356,7 @@ class LocalAsyncSlots {
   AsyncSlotBlock* free_ = nullptr;
   size_t count_ = 0;
   AsyncScopeNumber next_number_ = 0;
-  uint64_t numbers_ = 0;
+  AsyncScopeNumber end_of_numbers_ = 0;
 };
 
 }  // namespace bibop

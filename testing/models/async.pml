@@ -30,8 +30,8 @@ byte marked;
 
 // ---- blocks ----
 
-byte number[2];  // in the header: the scope's, 0 in a free block
-bool taken[2];   // in the header: whether the slot is
+byte number[2];  // the scope's, 0 in a free block
+bool taken[2];   // in the link: whether the slot is
 byte slot[2];
 bool open[4];    // by scope
 byte held[4];    // by scope: what its slot is to hold
@@ -144,15 +144,16 @@ proctype Mutator(byte i) {
 // Destroys scope 1 and makes scope 2 of its block.
 proctype Unattached() {
   open[1] = false;
-#ifdef MUTANT_HEADER_AFTER_SLOT
+#ifdef MUTANT_NUMBER_AFTER_SLOT
   slot[0] = 0;
-  d_step { number[0] = 0; taken[0] = false }
+  number[0] = 0;
 #else
-  d_step { number[0] = 0; taken[0] = false }
+  number[0] = 0;
 #ifndef MUTANT_SLOT_NOT_CLEARED
-  slot[0] = 0
+  slot[0] = 0;
 #endif
 #endif
+  taken[0] = false;
   d_step {
 #ifdef MUTANT_NUMBER_AGAIN
     number[0] = 1;
