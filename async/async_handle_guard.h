@@ -63,7 +63,7 @@ class ABSL_LOCKABLE AsyncHandleGuard : private RunningScope,
   // was made. Checked builds abort if this is not the innermost scope, or if
   // the object is of another heap.
   template <class T>
-  Handle<T> Get(AsyncHandle<T> handle) & BIBOP_CREATES_HANDLES {
+  Handle<T> Get(const AsyncHandle<T>& handle) & BIBOP_CREATES_HANDLES {
     return Root(static_cast<T*>(
         internal::AsyncHandleAccess::RefOf(handle).Load(mutator())));
   }
@@ -72,7 +72,7 @@ class ABSL_LOCKABLE AsyncHandleGuard : private RunningScope,
   // variable of the same coroutine, say: nothing is compared. Otherwise this is
   // undefined; checked builds abort.
   template <class T>
-  Handle<T> GetUnchecked(AsyncHandle<T> handle) & BIBOP_CREATES_HANDLES {
+  Handle<T> GetUnchecked(const AsyncHandle<T>& handle) & BIBOP_CREATES_HANDLES {
     return Root(static_cast<T*>(
         internal::AsyncHandleAccess::RefOf(handle).LoadUnchecked(mutator())));
   }
@@ -90,9 +90,9 @@ class ABSL_LOCKABLE AsyncHandleGuard : private RunningScope,
 
   // The handles of a temporary guard would be of no use.
   template <class T>
-  Handle<T> Get(AsyncHandle<T> handle) && = delete;
+  Handle<T> Get(const AsyncHandle<T>& handle) && = delete;
   template <class T>
-  Handle<T> GetUnchecked(AsyncHandle<T> handle) && = delete;
+  Handle<T> GetUnchecked(const AsyncHandle<T>& handle) && = delete;
 
  private:
   friend struct internal::AsyncHandleAccess;

@@ -122,9 +122,9 @@ void AsyncSlotChain::CheckPlace(const void* object) const {
 
 AsyncSlotRef AsyncSlotRef::Plus(ptrdiff_t bytes) const {
   AsyncSlotRef ref = *this;
-  const int64_t offset = offset_ + bytes;
-  ref.offset_ = offset;
-  ABSL_CHECK(ref.offset_ == offset)
+  const int64_t wanted = offset() + bytes;
+  ref.word_ = scope() | static_cast<uint64_t>(wanted) << kAsyncScopeNumberBits;
+  ABSL_CHECK(ref.offset() == wanted)
       << "an AsyncHandle is converted to a base that lies more than 32 KiB "
          "behind the start of its object: make a handle of the base instead";
   return ref;

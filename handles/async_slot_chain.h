@@ -45,7 +45,7 @@ class AsyncSlotRef {
 
   // Slot `slot` of a scope.
   AsyncSlotRef(const AsyncSlot& slot, AsyncScopeNumber scope, ScopePlace place)
-      : slot_(&slot), scope_(scope), offset_(0), place_(place) {}
+      : slot_(&slot), word_(scope), place_(place) {}
 
   // What the slot holds; null if the scope is gone or there is no slot. Any
   // thread may ask, to learn whether it is null.
@@ -55,7 +55,7 @@ class AsyncSlotRef {
     // After the slot.
     const AsyncScopeNumber number =
         AsyncSlotBlock::Of(*slot_).number.load(std::memory_order_relaxed);
-    if (number != scope_) return nullptr;
+    if (number != scope()) return nullptr;
     return reinterpret_cast<const void*>(address);
   }
 
@@ -79,7 +79,9 @@ class AsyncSlotRef {
 
   bool IsEmpty() const { return slot_ == nullptr; }
   // The number of the scope; 0 if there is no slot.
-  AsyncScopeNumber scope() const { return scope_; }
+  AsyncScopeNumber scope() const {
+    return word_ & ((uint64_t{1} << kAsyncScopeNumberBits) - 1);
+  }
   const AsyncSlot* slot() const { return slot_; }
 
   // The same slot, `bytes` further into its object. Aborts if that is out of
@@ -88,7 +90,7 @@ class AsyncSlotRef {
 
   // Whether it is the same slot of the same scope, wherever in its object.
   friend bool operator==(const AsyncSlotRef& a, const AsyncSlotRef& b) {
-    return a.slot_ == b.slot_ && a.scope_ == b.scope_;
+    return a.slot_ == b.slot_ && a.scope() == b.scope();
   }
 
  private:
@@ -97,14 +99,18 @@ class AsyncSlotRef {
       mutator.snapshot().Shade(address);
     if constexpr (kCheckedHandles) CheckHeap(mutator, address);
     return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(address) +
-                                   static_cast<intptr_t>(offset_));
+                                   static_cast<intptr_t>(offset()));
+  }
+  int64_t offset() const {
+    return static_cast<int64_t>(word_) >> kAsyncScopeNumberBits;
   }
   static void CheckHeap(const MutatorBase& mutator, const void* address);
   [[noreturn]] void AbortUnusable() const;
 
   const AsyncSlot* slot_ = nullptr;
-  AsyncScopeNumber scope_ : kAsyncScopeNumberBits = 0;
-  int64_t offset_ : 64 - kAsyncScopeNumberBits = 0;
+  // The scope's number, and above it the offset in bytes: one word, for bit
+  // fields would be written byte by byte.
+  uint64_t word_ = 0;
   [[no_unique_address]] ScopePlace place_;
 };
 static_assert(kCheckedHandles || sizeof(AsyncSlotRef) == 16);
