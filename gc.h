@@ -21,9 +21,15 @@
 #define BIBOP_GC_H_
 
 // IWYU pragma: begin_exports
+#include "bibop/async/async_any_handle.h"
 #include "bibop/async/async_handle.h"
 #include "bibop/async/async_handle_guard.h"
 #include "bibop/async/async_handle_scope.h"
+#include "bibop/async/callback_executor.h"
+#include "bibop/async/gc_scope.h"
+#include "bibop/async/gc_task.h"
+#include "bibop/async/spawn.h"
+#include "bibop/async/task_stretch.h"
 #include "bibop/containers/allocator.h"
 #include "bibop/containers/containers.h"
 #include "bibop/handles/array.h"

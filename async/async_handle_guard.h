@@ -62,6 +62,9 @@ class ABSL_LOCKABLE AsyncHandleGuard : private RunningScope,
   // message names the scope by its number, in checked builds also by where it
   // was made. Checked builds abort if this is not the innermost scope, or if
   // the object is of another heap.
+  //
+  // By reference: compilers copy both words at once, which waits for the stores
+  // of each.
   template <class T>
   Handle<T> Get(const AsyncHandle<T>& handle) & BIBOP_CREATES_HANDLES {
     return Root(static_cast<T*>(

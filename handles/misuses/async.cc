@@ -34,6 +34,48 @@ Job Right(Mutator& mutator, AsyncHandleScope scope, AsyncHandle<Node> node) {
   });
 }
 
+// Runs tasks at once.
+auto Inline(Heap& heap) {
+  return CallbackExecutor(heap, [](auto task) { task(); });
+}
+
+void AlsoRight(Heap& heap, Handle<Node> node) {
+  SpawnWithGc(Inline(heap), Capture(node, 7),
+              [](AsyncHandle<Node> captured, int value) {
+                AsyncHandleGuard guard(TaskMutator());
+                guard.Get(captured)->value = value;
+              });
+}
+
+#ifdef SPAWNS_A_LAMBDA_THAT_CAPTURES
+void Misuse(Heap& heap, Handle<Node> node) {
+  SpawnWithGc(Inline(heap), Capture(node),
+              [&node](AsyncHandle<Node> /*captured*/) { node->value = 1; });
+}
+#endif
+
+#ifdef CAPTURES_WHAT_IS_SCOPED
+void Misuse(MaybeHandle<Node> maybe, Handle<Node> node) {
+  (void)Capture(node, maybe);
+}
+#endif
+
+#ifdef CAPTURES_A_POINTER
+void Misuse(Handle<Node> node) { (void)Capture(node, node.get()); }
+#endif
+
+#ifdef SPAWNS_WITH_OTHER_ARGUMENTS
+void Misuse(Heap& heap, Handle<Node> node) {
+  SpawnWithGc(Inline(heap), Capture(node), [](AsyncHandle<Leaf> /*leaf*/) {});
+}
+#endif
+
+#ifdef SPAWNS_WITHOUT_AN_ADAPTER
+void Misuse(Handle<Node> node, int executor) {
+  SpawnWithGc(executor, Capture(node), [](AsyncHandle<Node> /*captured*/) {});
+}
+#endif
+
 #ifdef USES_AN_ASYNC_HANDLE_WITHOUT_A_GUARD
 int Misuse(AsyncHandle<Node> node) { return node->value; }
 #endif

@@ -604,6 +604,47 @@ MISUSES = [
                 "every": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.AMovedScopeIsNotAddedTo"],
             },
             {
+                "id": "spawns_a_lambda_that_captures",
+                "title": "gives `SpawnWithGc` a lambda that captures",
+                "src": "async.cc",
+                "errors": "the callable of a task captures nothing",
+            },
+            {
+                "id": "captures_what_is_scoped",
+                "title": "captures something for a task that is bound to a scope, but a `Handle`",
+                "src": "async.cc",
+                "errors": "what is captured is bound to a HandleScope and outlives it",
+            },
+            {
+                "id": "captures_a_pointer",
+                "title": "captures a plain pointer for a task",
+                "src": "async.cc",
+                "errors": "a pointer is captured, which keeps nothing alive",
+            },
+            {
+                "id": "spawns_with_other_arguments",
+                "title": "has a task that does not take what is captured",
+                "src": "async.cc",
+                "errors": "the callable of a task takes what was captured",
+            },
+            {
+                "id": "spawns_without_an_adapter",
+                "title": "spawns on an executor without an adapter",
+                "src": "async.cc",
+                "errors": "there is no adapter for this executor here",
+            },
+            {
+                "id": "leaves_something_open_in_a_task",
+                "title": "has a task that ends or is suspended in a scope with handles, a guard or a `NoGcScope`",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.WhatATaskLeavesOpenIsToldInEveryBuild"],
+                "note": "in tasks of `SpawnWithGc` and `GcScope`; a scope without handles, only in checked builds",
+            },
+            {
+                "id": "asks_for_the_mutator_of_no_task",
+                "title": "calls `TaskMutator` outside of a task",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.TaskMutatorIsForTasks"],
+            },
+            {
                 "id": "keeps_an_async_scope_in_its_own_heap",
                 "title": "has one in an object of the heap that it refers into",
                 "checked": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.CheckedBuildsTellOfAScopeInItsOwnHeap"],
