@@ -4,7 +4,7 @@
 //                    AsyncHandle<Session> session) {
 //     const std::string line = co_await server.ReadLine();
 //     const AsyncHandle<Reply> reply =
-//         scope.WithGuard(ThisMutator(), [&](AsyncHandleGuard& guard) {
+//         scope.WithGuard(TaskMutator(), [&](AsyncHandleGuard& guard) {
 //           const Handle<Session> s = guard.Get(session);
 //           return scope.Add(guard.New<Reply>(s, line));
 //         });
