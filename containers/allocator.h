@@ -303,31 +303,33 @@ class Allocator : private internal::ContainerBarrier {
 // merge, are not told of to the allocator of the container that they come to.
 // So these do not compile.
 #ifdef __GLIBCXX__
-namespace std {
+namespace bibop::internal {
 
-template <class Key, class Value, class Node>
-class _Node_handle<Key, Value, bibop::Allocator<Node>> {
+class NoNodeHandle {
  public:
-  _Node_handle() = default;
-  template <class Pointer>
-  _Node_handle(Pointer /*node*/, const bibop::Allocator<Node>& /*allocator*/) {
+  NoNodeHandle() = default;
+  template <class Pointer, class Node>
+  NoNodeHandle(Pointer /*node*/, const Allocator<Node>& /*allocator*/) {
     static_assert(sizeof(Pointer) == 0,
                   "extract and node handles are not for containers in the "
                   "heap, whose allocator is not told of an insertion: move the "
                   "element and erase it");
   }
 };
+
+}  // namespace bibop::internal
+
+namespace std {
+
+template <class Key, class Value, class Node>
+class _Node_handle<Key, Value, bibop::Allocator<Node>>
+    : public bibop::internal::NoNodeHandle {
+  using NoNodeHandle::NoNodeHandle;
+};
 template <class Value, class Node>
-class _Node_handle<Value, Value, bibop::Allocator<Node>> {
- public:
-  _Node_handle() = default;
-  template <class Pointer>
-  _Node_handle(Pointer /*node*/, const bibop::Allocator<Node>& /*allocator*/) {
-    static_assert(sizeof(Pointer) == 0,
-                  "extract and node handles are not for containers in the "
-                  "heap, whose allocator is not told of an insertion: move the "
-                  "element and erase it");
-  }
+class _Node_handle<Value, Value, bibop::Allocator<Node>>
+    : public bibop::internal::NoNodeHandle {
+  using NoNodeHandle::NoNodeHandle;
 };
 
 template <class Key, class Value, class Compare, class Element, class Compare2>

@@ -10,40 +10,41 @@
 namespace bibop::internal {
 namespace {
 
-// This thread's mutator on the heap of `object`; null if it has none there.
-MutatorBase* MutatorOf(const void* object) {
+// This thread's mutator on the heap of `object`.
+MutatorBase& MutatorOf(const void* object) {
   MutatorBase* mutator = MutatorBase::LatestOfThisThread();
   while (mutator != nullptr && !mutator->object_heap().Contains(object)) {
     mutator = mutator->next_of_thread();
   }
-  if (mutator == nullptr) return nullptr;
+  ABSL_CHECK(mutator != nullptr)
+      << "a reference in the heap is used by a thread that is not attached to "
+         "that heap: open a MutatorScope first";
   ABSL_CHECK(!mutator->parked())
       << "a reference in the heap is used by a parked thread: end its "
          "ParkedScope first";
-  return mutator;
+  return *mutator;
 }
 
 }  // namespace
 
 void ShadeSlow(const void* object) {
-  if (object == nullptr) return;
-  MutatorBase* mutator = MutatorOf(object);
-  if (mutator != nullptr) mutator->snapshot().Shade(object);
+  if (object == nullptr || IsBeingSwept(object)) return;
+  MutatorOf(object).snapshot().Shade(object);
 }
 
 void* ReadWeakSlow(absl::FunctionRef<void*()> load) {
   void* object = load();
   if (object == nullptr) return nullptr;
-  MutatorBase* mutator = MutatorOf(object);
-  if (mutator == nullptr) return object;
-  switch (mutator->object_heap().phase()) {
+  if (IsBeingSwept(object)) return load();
+  MutatorBase& mutator = MutatorOf(object);
+  switch (mutator.object_heap().phase()) {
     case HeapPhase::kMarking:
-      mutator->snapshot().Shade(object);
+      mutator.snapshot().Shade(object);
       return object;
     case HeapPhase::kClearing:
       // Nothing is swept before this thread's next safepoint, so the mark byte
       // is still the object's.
-      return mutator->object_heap().IsMarked(object) ? object : nullptr;
+      return mutator.object_heap().IsMarked(object) ? object : nullptr;
     case HeapPhase::kIdle:
       // It may have been cleared since it was loaded.
       return load();

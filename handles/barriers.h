@@ -6,8 +6,12 @@
 //   weak read          a reference that keeps nothing alive is read:
 //                      ReadWeak(how to load it)
 //
-// For the implementation of references; called by running mutators. What a
-// handle or a strong reference refers to needs no barrier to be read.
+// For the implementation of references; called by running mutators, and by
+// destructors, on any thread: while a heap runs destructors it is neither being
+// marked nor cleared, so for references into that there is nothing to do. Who
+// is neither aborts, while any heap of the process is being collected: the
+// marker would not find what such a thread overwrites. What a handle or a
+// strong reference refers to needs no barrier to be read.
 
 #ifndef BIBOP_HANDLES_BARRIERS_H_
 #define BIBOP_HANDLES_BARRIERS_H_
@@ -21,10 +25,7 @@
 
 namespace bibop::internal {
 
-// Shade, if a heap of the process is being collected. Aborts if the thread is
-// parked in the heap of `object`. A thread that is not attached to that does
-// nothing: then the heap is not being marked, and the caller is a destructor
-// that another heap runs.
+// Shade, if a heap of the process is being collected.
 ABSL_ATTRIBUTE_NOINLINE void ShadeSlow(const void* object);
 
 // The deletion barrier: while the heap of `object` is being marked, sees to it

@@ -16,7 +16,7 @@
 //
 // Blocks in use count against the limit, and so do external bytes, which are
 // memory outside of the heap that objects own. Free blocks keep their memory
-// until ReleaseResident takes it, or until blocks in use, external bytes and
+// until TakeResident takes it, or until blocks in use, external bytes and
 // free blocks together would exceed the limit.
 //
 // Thread-compatible: callers serialize, but the static functions, Contains, and

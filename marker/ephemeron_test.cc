@@ -12,23 +12,12 @@
 #include "bibop/marker/marking_visitor.h"
 #include "bibop/marker/member.h"
 #include "bibop/marker/weak_word.h"
-#include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
 namespace {
 
-using ::bibop::testing::Lifetimes;
-using ::bibop::testing::Tracked;
-
-struct Node {
-  explicit Node(Lifetimes& lifetimes, int n = 0)
-      : tracked(lifetimes), number(n) {}
-  Tracked tracked;
-  int number;
-  Member<Node> next;
-  void Trace(auto& visitor) const { visitor(next); }
-};
+using Node = WatchedNode;
 
 struct Holder {
   Ephemeron<Node, Node> ephemeron;
@@ -37,8 +26,26 @@ struct Holder {
 
 class EphemeronTest : public MarkingTest {
  protected:
-  Handle<Node> New(HandleScope& scope, int n = 0) {
-    return scope.New<Node>(lifetimes_, n);
+  using Pairs = Array<Ephemeron<Node, Node>>;
+
+  // Has `fill` make pairs that lead from a key to so many nodes as there are
+  // pairs: they live as long as that does.
+  template <class Fill>
+  void TestWhatOneKeyKeeps(size_t pairs, Fill fill) {
+    HandleScope scope(mutator_);
+    const Handle<Pairs> array = scope.NewArray<Ephemeron<Node, Node>>(pairs);
+    {
+      HandleScope inner(mutator_);
+      const Handle<Node> key = New(inner);
+      {
+        HandleScope innermost(mutator_);
+        fill(*array, key, innermost);
+      }
+      Collect();
+      EXPECT_EQ(lifetimes_.alive(), static_cast<int>(pairs) + 1);
+    }
+    Collect();
+    EXPECT_EQ(lifetimes_.alive(), 0);
   }
 };
 
@@ -145,45 +152,23 @@ TEST_F(EphemeronTest, AValueThatLivesByItselfIsFollowedNoLonger) {
 }
 
 TEST_F(EphemeronTest, KeysThatOnlyOtherValuesKeepLive) {
-  HandleScope scope(mutator_);
-  const auto holders = scope.NewArray<Ephemeron<Node, Node>>(3);
-  {
-    HandleScope inner(mutator_);
-    const Handle<Node> a = New(inner);
-    {
-      HandleScope innermost(mutator_);
-      const Handle<Node> b = New(innermost);
-      const Handle<Node> c = New(innermost);
-      (*holders)[0].Set(c, New(innermost));
-      (*holders)[1].Set(b, c);
-      (*holders)[2].Set(a, b);
-    }
-    Collect();
-    EXPECT_EQ(lifetimes_.alive(), 4);
-  }
-  Collect();
-  EXPECT_EQ(lifetimes_.alive(), 0);
+  TestWhatOneKeyKeeps(3,
+                      [this](Pairs& pairs, Handle<Node> a, HandleScope& scope) {
+                        const Handle<Node> b = New(scope);
+                        const Handle<Node> c = New(scope);
+                        pairs[0].Set(c, New(scope));
+                        pairs[1].Set(b, c);
+                        pairs[2].Set(a, b);
+                      });
 }
 
 TEST_F(EphemeronTest, OneKeyMayHaveMany) {
-  HandleScope scope(mutator_);
-  const auto holders = scope.NewArray<Ephemeron<Node, Node>>(100);
-  {
-    HandleScope inner(mutator_);
-    const Handle<Node> first = New(inner);
-    {
-      HandleScope innermost(mutator_);
-      const Handle<Node> key = New(innermost);
-      (*holders)[0].Set(first, key);
-      for (size_t i = 1; i < 100; ++i) {
-        (*holders)[i].Set(key, New(innermost));
-      }
-    }
-    Collect();
-    EXPECT_EQ(lifetimes_.alive(), 101);
-  }
-  Collect();
-  EXPECT_EQ(lifetimes_.alive(), 0);
+  TestWhatOneKeyKeeps(
+      100, [this](Pairs& pairs, Handle<Node> first, HandleScope& scope) {
+        const Handle<Node> key = New(scope);
+        pairs[0].Set(first, key);
+        for (size_t i = 1; i < pairs.size(); ++i) pairs[i].Set(key, New(scope));
+      });
 }
 
 // A cell that shows what is in it.

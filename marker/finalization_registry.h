@@ -1,6 +1,7 @@
 // FinalizationRegistry<Held>: calls a function of the program's for each object
 // that died, on a thread of the program's choosing. For what a destructor may
-// not do: allocate, look at other objects, take locks.
+// not do: allocate, collect, look at other objects, take a lock that some
+// thread holds while it allocates or collects, for destructors run in there.
 //
 //   FinalizationRegistry<std::string> temporaries(
 //       [](std::string path) { std::filesystem::remove(path); });
@@ -40,6 +41,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/log/absl_check.h"
@@ -71,11 +73,13 @@ class FinalizationRegistry {
   // What is called, by RunPending. Several threads that call that may call it
   // at the same time.
   using Callback = absl::AnyInvocable<void(Held) const>;
-  // Called by the thread that collects, which may be in an allocation, when
-  // values are pending and none were before, so that the program can have
-  // RunPending called soon: it posts a task, or writes to an eventfd. It may
-  // neither use a heap, nor wait for a thread that does, nor destroy the
-  // registry.
+  // Called by the thread that collects, which may be in an allocation, when a
+  // value has become pending, unless it was called before and neither has
+  // RunPending been since, nor were all values unregistered. So that the
+  // program can have RunPending called soon: it posts a task, or writes to an
+  // eventfd. It may neither use a heap, nor wait for a thread that does, nor
+  // destroy the registry. What it throws is logged and dropped; it is then
+  // called again when the next value becomes pending.
   using Hook = absl::AnyInvocable<void() const>;
 
   explicit FinalizationRegistry(Callback callback, Hook on_pending = nullptr)
@@ -120,14 +124,17 @@ class FinalizationRegistry {
 
   // Calls the callback for each value that is pending now, in no particular
   // order, and returns how many those were. The callback may do whatever the
-  // calling code may: allocate, collect, register, unregister, call this. If it
-  // throws, the rest stays pending. Aborts in a destructor or a Trace.
+  // calling code may: allocate, collect, register, unregister, call this. What
+  // becomes pending meanwhile stays so, and the hook is called for it. If the
+  // callback throws, the rest stays pending: the exception says so, and the
+  // hook is called when the next value becomes pending. Aborts in a destructor
+  // or a Trace.
   size_t RunPending(MutatorBase& mutator) ABSL_LOCKS_EXCLUDED(internal::no_gc) {
     mutator.CheckMayCollect();
     mutator.object_heap().CheckMayCollect();
     mutator.handles().CheckRunningHere("a FinalizationRegistry's RunPending");
     size_t ran = 0;
-    for (size_t most = state_->pending(); ran < most; ++ran) {
+    for (size_t most = state_->BeginRun(); ran < most; ++ran) {
       std::unique_ptr<Record> record = state_->TakePending();
       if (record == nullptr) break;
       record->watch.Reset();
@@ -168,6 +175,12 @@ class FinalizationRegistry {
       const absl::MutexLock lock(mutex_);
       return TakeLocked(id);
     }
+    // How many are pending. For what becomes so from now on the hook is called.
+    size_t BeginRun() ABSL_LOCKS_EXCLUDED(mutex_) {
+      const absl::MutexLock lock(mutex_);
+      notified_ = false;
+      return pending_;
+    }
     // Null if none is pending.
     std::unique_ptr<Record> TakePending() ABSL_LOCKS_EXCLUDED(mutex_) {
       const absl::MutexLock lock(mutex_);
@@ -193,11 +206,18 @@ class FinalizationRegistry {
       if (found == records_.end()) return false;
       found->second->pending = true;
       dead_.push_back(id);
-      return pending_++ == 0;
+      ++pending_;
+      return !std::exchange(notified_, true);
     }
-    void Notify() override ABSL_LOCKS_EXCLUDED(hook_mutex_) {
-      const absl::MutexLock lock(hook_mutex_);
-      if (on_pending_) on_pending_();
+    void Notify() override ABSL_LOCKS_EXCLUDED(mutex_, hook_mutex_) {
+      const absl::MutexLock hook_lock(hook_mutex_);
+      if (!on_pending_) return;
+      absl::Cleanup nobody_knows = [this] {
+        const absl::MutexLock lock(mutex_);
+        notified_ = false;
+      };
+      on_pending_();
+      std::move(nobody_knows).Cancel();
     }
 
     void Close() ABSL_LOCKS_EXCLUDED(mutex_, hook_mutex_) {
@@ -216,7 +236,7 @@ class FinalizationRegistry {
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       auto node = records_.extract(id);
       if (node.empty()) return nullptr;
-      if (node.mapped()->pending) --pending_;
+      if (node.mapped()->pending && --pending_ == 0) notified_ = false;
       return std::move(node.mapped());
     }
 
@@ -231,7 +251,10 @@ class FinalizationRegistry {
     std::deque<uint64_t> dead_ ABSL_GUARDED_BY(mutex_);
     // How many records are pending.
     size_t pending_ ABSL_GUARDED_BY(mutex_) = 0;
-    // Held while the hook runs.
+    // Whether the hook was called for them, or is about to be, and no
+    // RunPending has begun since.
+    bool notified_ ABSL_GUARDED_BY(mutex_) = false;
+    // Held while the hook runs. Taken before the other mutex.
     absl::Mutex hook_mutex_;
     Hook on_pending_ ABSL_GUARDED_BY(hook_mutex_);
   };

@@ -188,6 +188,63 @@ TEST_F(FinalizationRegistryTest, TellsWhenSomethingIsPending) {
   EXPECT_EQ(told, 2);
 }
 
+// A regression: what died while others ran was never run.
+TEST_F(FinalizationRegistryTest, TellsOfWhatDiesWhileOthersRun) {
+  int told = 0;
+  int calls = 0;
+  std::optional<FinalizationRegistry<int>> registry;
+  const auto register_new = [&] {
+    HandleScope scope(mutator_);
+    registry->Register(mutator_, scope.New<Object>(lifetimes_), 0);
+  };
+  registry.emplace(
+      [&](int) {
+        if (++calls != 1) return;
+        register_new();
+        Collect();
+      },
+      [&told] { ++told; });
+  register_new();
+  register_new();
+  Collect();
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(registry->RunPending(mutator_), 2u);
+  EXPECT_EQ(registry->pending(), 1u);
+  EXPECT_EQ(told, 2);
+}
+
+TEST_F(FinalizationRegistryTest, TellsOfDeathsAfterACallbackThrew) {
+  int told = 0;
+  FinalizationRegistry<int> registry([](int) { throw 1; },  // NOLINT: anything
+                                     [&told] { ++told; });
+  const auto register_new = [&] {
+    HandleScope scope(mutator_);
+    registry.Register(mutator_, scope.New<Object>(lifetimes_), 0);
+  };
+  register_new();
+  register_new();
+  Collect();
+  EXPECT_EQ(told, 1);
+  EXPECT_THROW(registry.RunPending(mutator_), int);
+  EXPECT_EQ(registry.pending(), 1u);
+  register_new();
+  Collect();
+  EXPECT_EQ(told, 2);
+}
+
+TEST_F(FinalizationRegistryTest, TellsAgainAfterAllWereUnregistered) {
+  int told = 0;
+  FinalizationRegistry<std::string> registry([](const std::string&) {},
+                                             [&told] { ++told; });
+  const Registration registration = RegisterNew(registry, "");
+  Collect();
+  EXPECT_EQ(told, 1);
+  EXPECT_TRUE(registry.Unregister(registration).has_value());
+  RegisterNew(registry, "");
+  Collect();
+  EXPECT_EQ(told, 2);
+}
+
 TEST_F(FinalizationRegistryTest, MayBeDestroyedBeforeTheObjects) {
   HandleScope scope(mutator_);
   Lifetimes held;

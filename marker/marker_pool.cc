@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "bibop/base/must_have_memory.h"
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
@@ -33,9 +34,16 @@ MarkerPool::~MarkerPool() {
 }
 
 void MarkerPool::StartThreads() {
+  if (threads_.size() == static_cast<size_t>(wanted_)) return;
+  int64_t next = 0;
+  {
+    absl::MutexLock lock(mutex_);
+    next = round_ + 1;
+  }
   while (threads_.size() < static_cast<size_t>(wanted_)) {
     try {
-      threads_.emplace_back([this] { Help(); });
+      threads_.emplace_back(
+          [this, next] { MustHaveMemory([this, next] { Help(next); }); });
     } catch (const std::system_error& error) {
       ABSL_LOG_FIRST_N(WARNING, 1)
           << "the system refuses a thread for marking, so it is done by fewer: "
@@ -71,9 +79,9 @@ bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
   return done;
 }
 
-void MarkerPool::Help() {
+void MarkerPool::Help(int64_t first_round) {
   MarkQueue& queue = heap_.mark_queue();
-  for (int64_t round = 1;; ++round) {
+  for (int64_t round = first_round;; ++round) {
     {
       absl::MutexLock lock(mutex_);
       const auto wanted = [this, round]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {

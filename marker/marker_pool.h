@@ -3,7 +3,8 @@
 // sharing by batches, as in V8's worklists.
 //
 // Owned by the collector and used by one thread at a time. The threads start
-// when they are first needed; where the system refuses one there are fewer.
+// when they are first needed; where the system refuses one there are fewer,
+// until a later Drain gets it.
 //
 // Invariants: outside of Drain no helper touches the heap.
 
@@ -41,7 +42,8 @@ class MarkerPool {
 
  private:
   void StartThreads() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Help() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What a thread does, from that round on.
+  void Help(int64_t first_round) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ObjectHeap& heap_;
   const int wanted_;

@@ -17,19 +17,37 @@
 #include <memory>
 #include <optional>
 
+#include "bibop/handles/handle.h"
+#include "bibop/handles/handle_scope.h"
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
+#include "bibop/marker/marking_visitor.h"
+#include "bibop/marker/member.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
 
+// An object whose life is watched, and that may refer to another.
+struct WatchedNode {
+  explicit WatchedNode(testing::Lifetimes& lifetimes, int n = 0)
+      : tracked(lifetimes), number(n) {}
+  testing::Tracked tracked;
+  int number;
+  Member<WatchedNode> next;
+  void Trace(auto& visitor) const { visitor(next); }
+};
+
 class MarkingTest : public ::testing::Test {
  protected:
+  Handle<WatchedNode> New(HandleScope& scope, int n = 0) {
+    return scope.New<WatchedNode>(lifetimes_, n);
+  }
+
   // Begins a mark, of which the roots are those of now.
   void BeginMark() {
     heap_->FinishSweep();

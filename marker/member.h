@@ -103,8 +103,9 @@ class Member {
 
  private:
   void Store(T* object) {
-    // Not read for nothing: it may not be in the cache. Acquire, as any load.
-    // Most stores are the first, to a new object's Member.
+    // Not read for nothing: it may not be in the cache. Acquire: another thread
+    // may have stored it a moment ago, and whoever shades it looks at its
+    // block's descriptor. Most stores are the first, to a new object's Member.
     if (internal::BarriersOn()) [[unlikely]] {
       const T* before = object_.load(std::memory_order_acquire);
       if (before != nullptr) internal::ShadeSlow(before);

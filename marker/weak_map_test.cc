@@ -15,31 +15,17 @@
 #include "bibop/marker/marking_fixture.h"
 #include "bibop/marker/marking_visitor.h"
 #include "bibop/marker/member.h"
-#include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
 namespace {
 
-using ::bibop::testing::Lifetimes;
-using ::bibop::testing::Tracked;
-
-struct Node {
-  explicit Node(Lifetimes& lifetimes, int n = 0)
-      : tracked(lifetimes), number(n) {}
-  Tracked tracked;
-  int number;
-  Member<Node> next;
-  void Trace(auto& visitor) const { visitor(next); }
-};
+using Node = WatchedNode;
 
 using Map = WeakMap<Node, Node>;
 
 class WeakMapTest : public MarkingTest {
  protected:
-  Handle<Node> New(HandleScope& scope, int n = 0) {
-    return scope.New<Node>(lifetimes_, n);
-  }
   // Adds an entry of a new key and value, and returns the key.
   Handle<Node> Add(HandleScope& scope, Handle<Map> map, int n) {
     const Handle<Node> key = New(scope, n);

@@ -9,6 +9,7 @@
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/marker/verifier.h"
+#include "bibop/runtime/call_program.h"
 
 namespace bibop {
 namespace {
@@ -127,7 +128,10 @@ void CollectionCycle::Clear() {
 }
 
 void CollectionCycle::NotifyObservers() {
-  for (const auto& observer : observers_) observer->Notify();
+  for (const auto& observer : observers_) {
+    internal::CallProgram("a FinalizationRegistry's hook",
+                          [&observer] { observer->Notify(); });
+  }
   observers_.clear();
 }
 

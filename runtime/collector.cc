@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -14,17 +13,18 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
-#include "absl/log/absl_log.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "bibop/base/must_have_memory.h"
 #include "bibop/base/run_delay.h"
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/object_heap.h"
+#include "bibop/runtime/call_program.h"
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
@@ -247,14 +247,7 @@ void Collector::Run() {
     // Another thread may have collected meanwhile; or begun to, under stress.
     if (cycle_.phase() != CollectionCycle::Phase::kSweeping ||
         AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
-      try {
-        DriveToEnd(CycleCause::kBudgetSpent);
-      } catch (const std::exception& error) {
-        ABSL_LOG(ERROR)
-            << "HeapOptions::on_cycle_end threw an exception, which "
-               "is dropped: "
-            << error.what();
-      }
+      DriveToEnd(CycleCause::kBudgetSpent);
     }
     absl::MutexLock lock(mutex_);
     requested_ = false;
@@ -270,7 +263,13 @@ void Collector::DriveToEnd(CycleCause cause) {
   }
 }
 
+// What the program throws does not come here, and there is no way back from the
+// middle of a pause or a mark.
 bool Collector::Step(CycleCause cause, size_t budget) {
+  return MustHaveMemory([&] { return TakeStep(cause, budget); });
+}
+
+bool Collector::TakeStep(CycleCause cause, size_t budget) {
   if (cycle_.phase() == CollectionCycle::Phase::kSweeping) {
     Begin(cause);
   } else {
@@ -427,11 +426,12 @@ void Collector::End() {
     stats_.max_pause = std::max(
         {stats_.max_pause, current_.initial_pause, current_.final_pause});
   }
-  const absl::Cleanup end = [this] {
-    absl::MutexLock lock(mutex_);
-    ++ended_;
-  };
-  if (options_.on_cycle_end) options_.on_cycle_end(current_);
+  if (options_.on_cycle_end) {
+    internal::CallProgram("HeapOptions::on_cycle_end",
+                          [this] { options_.on_cycle_end(current_); });
+  }
+  absl::MutexLock lock(mutex_);
+  ++ended_;
 }
 
 HeapStats Collector::stats() const {

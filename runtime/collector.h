@@ -136,8 +136,10 @@ class Collector {
   void DriveToEnd(CycleCause cause);
   // Does a part of a cycle: begins one for this cause if none is under way, or
   // marks about `budget` objects and does what follows if there are no more.
-  // Returns whether the cycle is over.
+  // Returns whether the cycle is over. Ends the program if there is no memory
+  // for that.
   bool Step(CycleCause cause, size_t budget);
+  bool TakeStep(CycleCause cause, size_t budget);
   // The parts.
   void Begin(CycleCause cause);
   // How much is marked in the pause that begins a cycle.

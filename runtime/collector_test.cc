@@ -48,6 +48,10 @@ struct Node {
 struct Garbage {
   char bytes[64];
 };
+// Each allocation marks a bit.
+struct LargeGarbage {
+  char bytes[100'000];
+};
 
 // Makes a list of so many nodes. With more than a few thousand alive the next
 // cycle has a part that runs beside the mutators.
@@ -153,7 +157,7 @@ TEST(CollectorTest, AnIncrementalMarkThatFallsBehindIsFinished) {
   const int64_t first = last.cycle;
   while (last.cycle < first + 3) {
     HandleScope inner(mutator);
-    inner.New<Garbage>();
+    inner.New<LargeGarbage>();
     if (last.cycle == first) continue;
     ASSERT_GT(last.allocated_bytes, 0);
     ASSERT_LT(last.allocated_bytes, kMostBudgets * budget + kSlack);

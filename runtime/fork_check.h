@@ -1,8 +1,8 @@
 // What becomes of heaps in the child of a fork: nothing. The threads that
 // collect exist in the parent only, and what they were doing, and which locks
-// they held, nobody knows. So in a child each function that would need them
-// aborts with a sentence; a child that only calls exec, or _exit, is not
-// disturbed.
+// they held, nobody knows. So in a child each function of a heap or a mutator
+// that would need them aborts with a sentence; a child that only calls exec, or
+// _exit, is not disturbed.
 
 #ifndef BIBOP_RUNTIME_FORK_CHECK_H_
 #define BIBOP_RUNTIME_FORK_CHECK_H_

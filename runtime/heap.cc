@@ -76,6 +76,7 @@ absl::StatusOr<std::unique_ptr<Mutator>> Heap::Attach() {
 }
 
 void Heap::AdjustExternalBytes(int64_t delta) {
+  fork_check_.CheckSameProcess();
   objects_->AdjustExternalBytes(delta);
   if (delta > 0) collector_->CountExternal(delta);
 }
@@ -99,6 +100,7 @@ void Heap::Collect(CycleCause cause) {
 }
 
 HeapStats Heap::stats() const {
+  fork_check_.CheckSameProcess();
   HeapStats stats = collector_->stats();
   stats.allocated_objects = objects_->allocated().objects;
   stats.allocated_bytes = objects_->allocated().bytes;

@@ -19,7 +19,7 @@
 // Functions say which thread may call them.
 //
 // The child of a fork may not use its parent's heaps: what would need a
-// collector aborts there.
+// collector, or a lock that a thread may have held, aborts there.
 
 #ifndef BIBOP_RUNTIME_HEAP_H_
 #define BIBOP_RUNTIME_HEAP_H_

@@ -84,9 +84,7 @@ struct HeapOptions {
 
   // Called after each collection, where set, on the thread that ran it, which
   // may be one of the heap's. It may neither allocate in the heap nor collect:
-  // a collection that it causes aborts. What it throws comes out of the
-  // function that collected; on the heap's thread a std::exception is logged
-  // and dropped.
+  // a collection that it causes aborts. What it throws is logged and dropped.
   std::function<void(const CycleStats&)> on_cycle_end = nullptr;
 
   // Called, where set, when an allocation that cannot return a status fails

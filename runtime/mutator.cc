@@ -63,6 +63,7 @@ Mutator::~Mutator() {
   ABSL_CHECK(thread_ == std::this_thread::get_id())
       << "a Mutator is destroyed by another thread than the one it attached";
   if (!attached_) return;
+  heap_.fork_check_.CheckSameProcess();
   CheckMayCollect();
   // While the heap is sure to exist.
   allocator().Retire();
@@ -110,6 +111,7 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
 }
 
 void Mutator::SafepointSlow() {
+  heap_.fork_check_.CheckSameProcess();
   NoteStack();
   heap_.safepoints_.StopHere(*this);
   heap_.collector_->CountSafepoint(*this);
@@ -122,11 +124,15 @@ void Mutator::NoteStack() {
 }
 
 void Mutator::BeginWait() {
-  if (!state_.TryPark()) heap_.safepoints_.ParkSlow(*this);
+  if (state_.TryPark()) return;
+  heap_.fork_check_.CheckSameProcess();
+  heap_.safepoints_.ParkSlow(*this);
 }
 
 void Mutator::EndWait() {
-  if (!state_.TryUnpark()) heap_.safepoints_.UnparkSlow(*this);
+  if (state_.TryUnpark()) return;
+  heap_.fork_check_.CheckSameProcess();
+  heap_.safepoints_.UnparkSlow(*this);
 }
 
 void Mutator::Park() {

@@ -18,6 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "bibop/base/must_have_memory.h"
 #include "bibop/handles/mutator_base.h"
 
 namespace bibop {
@@ -89,7 +90,8 @@ void Safepoints::GiveAnswer(Attached& self) {
   if (!self.owes) return;
   self.owes = false;
   if (answer_ != nullptr) {
-    (*answer_)(*self.mutator);
+    const Answer& answer = *answer_;
+    MustHaveMemory([&] { answer(*self.mutator); });
     self.state->Clear(MutatorState::kRequested);
   }
   pending_.store(pending_.load(std::memory_order_relaxed) - 1,

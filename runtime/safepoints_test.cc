@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <new>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -183,6 +185,29 @@ TEST_F(SafepointsTest, AParkedThreadAnswersAndIsNotWaitedFor) {
   EXPECT_EQ(counts.touched, 1);
 }
 
+// A regression: the collector waited for the answer for ever.
+TEST_F(SafepointsTest, AnAnswerThatFindsNoMemoryEndsTheProgram) {
+  EXPECT_DEATH(
+      {
+        absl::Notification attached;
+        Thread counts;
+        std::thread thread([&] {
+          Attached self(*this, counts);
+          attached.Notify();
+          for (;;) {
+            try {
+              self.Poll();
+            } catch (const std::bad_alloc&) {
+              std::_Exit(0);
+            }
+          }
+        });
+        attached.WaitForNotification();
+        safepoints_.Handshake([](MutatorBase&) { throw std::bad_alloc(); });
+      },
+      "out of memory during a collection");
+}
+
 // A regression: the stopped world had a mutator that was gone.
 TEST_F(SafepointsTest, WhoLeavesInsteadOfStoppingIsNotInTheStoppedWorld) {
   for (int i = 0; i < 200; ++i) {
@@ -310,6 +335,68 @@ TEST(HeapForkTest, AChildMayOnlyExit) {
             7);
 #endif
   heap->Collect();
+}
+
+// The same of a child that would wait for what its parent's threads had begun.
+template <class F>
+int InImpatientChild(F what) {
+  return InChild([&what] {
+    alarm(20);
+    what();
+  });
+}
+
+// A regression: the child waited for the end of the request for ever.
+TEST(HeapForkTest, AChildIsToldWhileACollectorWaitsForItsThread) {
+  auto heap =
+      Heap::Create({.safepoint_warning = absl::Milliseconds(1)}).value();
+  MutatorScope attached(*heap);
+  Mutator& mutator = attached;
+  WarningSink sink;
+  std::thread collector([&heap] { heap->Collect(); });
+  while (sink.text().find("the collector") == std::string::npos) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  EXPECT_EQ(InImpatientChild([&] { mutator.Safepoint(); }), -SIGABRT);
+  EXPECT_EQ(InImpatientChild([&] { const ParkedScope parked(mutator); }),
+            -SIGABRT);
+  const ParkedScope parked(mutator);
+  collector.join();
+}
+
+// Its Trace takes as long as a test likes.
+struct TracedSlowly {
+  enum State { kFast, kSlow, kBegun };
+  explicit TracedSlowly(std::atomic<State>& s) : state(s) {}
+  std::atomic<State>& state;
+  void Trace(auto& /*visitor*/) const {
+    if (state != kSlow) return;
+    state = kBegun;
+    while (state != kFast) absl::SleepFor(absl::Milliseconds(1));
+  }
+};
+
+TEST(HeapForkTest, AParkedChildIsToldWhileTheWorldIsStopped) {
+  auto heap = Heap::Create({.mode = CollectionMode::kStopTheWorld}).value();
+  MutatorScope attached(*heap);
+  Mutator& mutator = attached;
+  HandleScope scope(mutator);
+  std::atomic<TracedSlowly::State> state = TracedSlowly::kSlow;
+  scope.New<TracedSlowly>(state);
+  std::optional<ParkedScope> parked(std::in_place, mutator);
+  std::thread collector([&heap] { heap->Collect(); });
+  while (state != TracedSlowly::kBegun) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_EQ(InImpatientChild([&] { parked.reset(); }), -SIGABRT);
+  state = TracedSlowly::kFast;
+  collector.join();
+}
+
+TEST(HeapForkTest, AChildDoesNotDetach) {
+  auto heap = Heap::Create({}).value();
+  std::unique_ptr<Mutator> mutator = heap->Attach().value();
+  EXPECT_EQ(InChild([&] { mutator.reset(); }), -SIGABRT);
+  EXPECT_EQ(InChild([&] { heap->AdjustExternalBytes(1); }), -SIGABRT);
+  EXPECT_EQ(InChild([&] { (void)heap->stats(); }), -SIGABRT);
 }
 
 // One thread, two heaps: parked in one, it runs in the other.

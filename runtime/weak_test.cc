@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -52,10 +53,21 @@ struct Node {
 };
 
 struct Configuration {
-  std::string name;
+  const char* name;
   CollectionMode mode;
   int markers = 0;
 };
+
+constexpr Configuration kModes[] = {
+    {"StopTheWorld", CollectionMode::kStopTheWorld},
+    {"Incremental", CollectionMode::kIncremental},
+    {"Concurrent", CollectionMode::kConcurrent, 1},
+    {"FourMarkers", CollectionMode::kConcurrent, 4},
+};
+
+std::string NameOf(const ::testing::TestParamInfo<Configuration>& info) {
+  return info.param.name;
+}
 
 class WeakReferencesTest : public ::testing::TestWithParam<Configuration> {
  protected:
@@ -75,14 +87,8 @@ class WeakReferencesTest : public ::testing::TestWithParam<Configuration> {
                                     .value();
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, WeakReferencesTest,
-    ::testing::Values(
-        Configuration{"StopTheWorld", CollectionMode::kStopTheWorld},
-        Configuration{"Incremental", CollectionMode::kIncremental},
-        Configuration{"Concurrent", CollectionMode::kConcurrent, 1},
-        Configuration{"FourMarkers", CollectionMode::kConcurrent, 4}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Modes, WeakReferencesTest, ::testing::ValuesIn(kModes),
+                         NameOf);
 
 struct Holder {
   WeakMember<Node> member;
@@ -203,6 +209,46 @@ TEST_P(WeakReferencesTest, CallbacksComeOnceAndTheProgramIsTold) {
   EXPECT_EQ(registry.size(), 0u);
 }
 
+// A regression: after a hook had thrown others were not called, and the heap's
+// thread collected no more.
+TEST_P(WeakReferencesTest, AHookThatThrowsIsLoggedAndCollectionsGoOn) {
+  std::atomic<int> thrown = 0;
+  std::atomic<int> told = 0;
+  FinalizationRegistry<int> throwing([](int) {},
+                                     [&thrown] {
+                                       ++thrown;
+                                       throw std::runtime_error("no room");
+                                     });
+  FinalizationRegistry<int> other([](int) {}, [&told] { ++told; });
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  HandleScope scope(mutator);
+  // What is alive is more than its allocator collects itself.
+  scope.NewArray<int64_t>(size_t{1} << 18);
+  {
+    HandleScope inner(mutator);
+    const Handle<Node> node = New(inner);
+    throwing.Register(mutator, node, 0);
+    other.Register(mutator, node, 0);
+  }
+  heap_->Collect();
+  EXPECT_EQ(thrown, 1);
+  EXPECT_EQ(told, 1);
+  {
+    HandleScope inner(mutator);
+    throwing.Register(mutator, New(inner), 0);
+  }
+  heap_->Collect();
+  EXPECT_EQ(thrown, 2) << "nothing came of the first call";
+  const int64_t cycles = heap_->stats().cycles;
+  const absl::Time end = absl::Now() + absl::Seconds(20);
+  while (heap_->stats().cycles < cycles + 3 && absl::Now() < end) {
+    HandleScope inner(mutator);
+    for (int i = 0; i < 1000; ++i) New(inner, i);
+  }
+  EXPECT_GE(heap_->stats().cycles, cycles + 3);
+}
+
 // ---- with several threads ----
 
 // How many collections there are meanwhile: rather so many, but not for longer
@@ -256,14 +302,8 @@ class WeakReferencesThreadsTest : public WeakReferencesTest {
   std::atomic<bool> running_ = false;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, WeakReferencesThreadsTest,
-    ::testing::Values(
-        Configuration{"StopTheWorld", CollectionMode::kStopTheWorld},
-        Configuration{"Incremental", CollectionMode::kIncremental},
-        Configuration{"Concurrent", CollectionMode::kConcurrent, 1},
-        Configuration{"ThreeMarkers", CollectionMode::kConcurrent, 3}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Modes, WeakReferencesThreadsTest,
+                         ::testing::ValuesIn(kModes), NameOf);
 
 TEST_P(WeakReferencesThreadsTest, AreReadAndWrittenByAllAtOnce) {
   Persistent<Shared> shared;

@@ -1007,6 +1007,15 @@ MISUSES = [
                 ],
             },
             {
+                "id": "overwrites_a_member_elsewhere",
+                "title": "overwrites a `Member`, or locks a weak reference, on a thread that is parked or not attached",
+                "every": [
+                    "handles/barriers_test.cc:BarriersDeathTest.OverwritingOnAThreadThatIsNotAttachedIsTold",
+                    "handles/barriers_test.cc:BarriersDeathTest.OverwritingWhileParkedIsTold",
+                ],
+                "note": "while a heap of the process is being collected",
+            },
+            {
                 "id": "leaves_while_parked",
                 "title": "leaves the heap while parked",
                 "every": ["runtime/threads_test.cc:ThreadsDeathTest.LeavingWhileParkedIsTold"],
