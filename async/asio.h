@@ -29,6 +29,7 @@
 #ifndef BIBOP_ASYNC_ASIO_H_
 #define BIBOP_ASYNC_ASIO_H_
 
+#include <memory>
 #include <source_location>
 #include <type_traits>
 #include <utility>
@@ -54,19 +55,20 @@ class AsioExecutor {
   // Tasks use objects of `heap`, which has to exist as long as any is left.
   AsioExecutor(Heap& heap ABSL_ATTRIBUTE_LIFETIME_BOUND, Inner inner,
                std::source_location place = std::source_location::current())
-      : heap_(&heap), inner_(std::move(inner)), place_(place) {}
+      : state_(std::make_shared<const State>(
+            State{&heap, std::move(inner), place})) {}
 
   // The same for what was made at another place, which messages name.
   AsioExecutor At(std::source_location place) const {
-    return AsioExecutor(*heap_, inner_, place);
+    return AsioExecutor(*state_->heap, state_->inner, place);
   }
 
   // ---- what Asio asks of an executor ----
 
   template <class F>
   void execute(F&& f) const {
-    inner_.execute([heap = heap_, place = place_,
-                    f = std::decay_t<F>(std::forward<F>(f))]() mutable {
+    state_->inner.execute([heap = state_->heap, place = state_->place,
+                           f = std::decay_t<F>(std::forward<F>(f))]() mutable {
       const TaskStretch stretch(*heap, place);
       std::move(f)();
     });
@@ -74,32 +76,38 @@ class AsioExecutor {
   template <class Property>
     requires(asio::can_query<const Inner&, Property>::value)
   decltype(auto) query(const Property& property) const {
-    return asio::query(inner_, property);
+    return asio::query(state_->inner, property);
   }
   template <class Property>
     requires(asio::can_require<const Inner&, Property>::value)
   auto require(const Property& property) const {
-    return Wrap(asio::require(inner_, property));
+    return Wrap(asio::require(state_->inner, property));
   }
   template <class Property>
     requires(asio::can_prefer<const Inner&, Property>::value)
   auto prefer(const Property& property) const {
-    return Wrap(asio::prefer(inner_, property));
+    return Wrap(asio::prefer(state_->inner, property));
   }
   friend bool operator==(const AsioExecutor& a,
                          const AsioExecutor& b) noexcept {
-    return a.heap_ == b.heap_ && a.inner_ == b.inner_;
+    return a.state_->heap == b.state_->heap &&
+           a.state_->inner == b.state_->inner;
   }
 
  private:
   template <class Other>
   AsioExecutor<Other> Wrap(Other other) const {
-    return AsioExecutor<Other>(*heap_, std::move(other), place_);
+    return AsioExecutor<Other>(*state_->heap, std::move(other), state_->place);
   }
 
-  Heap* heap_;
-  Inner inner_;
-  std::source_location place_;
+  struct State {
+    Heap* heap;
+    Inner inner;
+    std::source_location place;
+  };
+
+  // Shared by copies: two words fit into an asio::any_io_executor.
+  std::shared_ptr<const State> state_;
 };
 
 template <class Inner>
