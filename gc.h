@@ -14,12 +14,22 @@
 //   root->left = scope.New<Node>("leaf");
 //
 // README.md says what a thread may do; docs/handles.md is the guide to handles,
-// docs/weak_references.md to references that keep nothing alive.
+// docs/weak_references.md to references that keep nothing alive, docs/async.md to
+// those of tasks and coroutines.
 
 #ifndef BIBOP_GC_H_
 #define BIBOP_GC_H_
 
 // IWYU pragma: begin_exports
+#include "bibop/async/async_any_handle.h"
+#include "bibop/async/async_handle.h"
+#include "bibop/async/async_handle_guard.h"
+#include "bibop/async/async_handle_scope.h"
+#include "bibop/async/callback_executor.h"
+#include "bibop/async/gc_scope.h"
+#include "bibop/async/gc_task.h"
+#include "bibop/async/spawn.h"
+#include "bibop/async/task_stretch.h"
 #include "bibop/containers/allocator.h"
 #include "bibop/containers/containers.h"
 #include "bibop/handles/array.h"

@@ -12,6 +12,8 @@
 //   graph        `large`, with all nodes, beside `small`, with one in a hundred
 //   persistents  `many`, with the small graph and a Persistent for each of
 //                --persistents nodes, beside `none`
+//   tasks        `many`, with the small graph and --tasks AsyncHandleScopes of
+//                four handles each, beside `few`, with one in a thousand
 //
 // Each collection has an initial and a final pause. Both are figures: in wall
 // time, from the request to stop to the release of the mutators, and `net` of
@@ -43,6 +45,7 @@
 
 ABSL_FLAG(int64_t, nodes, 4'000'000, "nodes of the large graph: 100 to 2^31");
 ABSL_FLAG(int64_t, persistents, 1'000'000, "how many: 1 to 2^31");
+ABSL_FLAG(int64_t, tasks, 1'000'000, "how many: 1000 to 2^28");
 ABSL_FLAG(int, cycles, 40, "collections of each run: 1 to 100000");
 
 namespace bibop::benchmarks {
@@ -100,7 +103,7 @@ struct Seen {
   int64_t attempts = 0;
 };
 
-RunResult Run(int64_t nodes, int64_t persistents, int cycles) {
+RunResult Run(int64_t nodes, int64_t persistents, int64_t tasks, int cycles) {
   Seen seen;
   const auto heap =
       Heap::Create({.min_budget_bytes = size_t{256} << 20,
@@ -116,6 +119,16 @@ RunResult Run(int64_t nodes, int64_t persistents, int cycles) {
     roots.reserve(static_cast<size_t>(persistents));
     for (int64_t i = 0; i < persistents; ++i) {
       roots.emplace_back(attached, graph.AnyNode());
+      attached.Safepoint();
+    }
+    std::vector<AsyncHandleScope> scopes;
+    scopes.reserve(static_cast<size_t>(tasks));
+    for (int64_t i = 0; i < tasks; ++i) {
+      HandleScope one(mutator);
+      AsyncHandleScope& task = scopes.emplace_back(*heap);
+      for (int k = 0; k < 4; ++k) {
+        task.Add(one.Local(graph.AnyNode()).ToHandleChecked());
+      }
       attached.Safepoint();
     }
     std::atomic<bool> done = false;
@@ -153,20 +166,25 @@ struct Row {
   const char* less;
 };
 constexpr Row kRows[] = {{"graph", "large", "small"},
-                         {"persistents", "many", "none"}};
+                         {"persistents", "many", "none"},
+                         {"tasks", "many", "few"}};
 
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int64_t nodes = absl::GetFlag(FLAGS_nodes);
   const int64_t persistents = absl::GetFlag(FLAGS_persistents);
+  const int64_t tasks = absl::GetFlag(FLAGS_tasks);
   const int cycles = absl::GetFlag(FLAGS_cycles);
   absl::Status status = CheckFlag("nodes", nodes, 100, int64_t{1} << 31);
   status.Update(CheckFlag("persistents", persistents, 1, int64_t{1} << 31));
+  status.Update(CheckFlag("tasks", tasks, 1000, int64_t{1} << 28));
   status.Update(CheckFlag("cycles", cycles, 1, 100'000));
   if (!status.ok()) return status;
   const auto contestant = [cycles](const char* name, int64_t graph,
-                                   int64_t roots) -> Contestant {
-    return {.name = name,
-            .run = [=](int64_t /*size*/) { return Run(graph, roots, cycles); }};
+                                   int64_t roots,
+                                   int64_t scopes) -> Contestant {
+    return {.name = name, .run = [=](int64_t /*size*/) {
+              return Run(graph, roots, scopes, cycles);
+            }};
   };
   const auto contest = [](const Row& row, int64_t size,
                           std::vector<Contestant> contestants) -> Contest {
@@ -182,12 +200,15 @@ absl::StatusOr<std::vector<Contest>> Contests() {
         .contestants = std::move(contestants)};
   };
   return std::vector<Contest>{
-      contest(
-          kRows[0], nodes,
-          {contestant("large", nodes, 0), contestant("small", nodes / 100, 0)}),
+      contest(kRows[0], nodes,
+              {contestant("large", nodes, 0, 0),
+               contestant("small", nodes / 100, 0, 0)}),
       contest(kRows[1], persistents,
-              {contestant("many", nodes / 100, persistents),
-               contestant("none", nodes / 100, 0)}),
+              {contestant("many", nodes / 100, persistents, 0),
+               contestant("none", nodes / 100, 0, 0)}),
+      contest(kRows[2], tasks,
+              {contestant("many", nodes / 100, 0, tasks),
+               contestant("few", nodes / 100, 0, tasks / 1000)}),
   };
 }
 

@@ -25,7 +25,6 @@
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/local_allocator.h"
@@ -41,11 +40,10 @@ namespace {
 constexpr size_t kHeapBytes = size_t{1} << 30;
 
 // Calls a function at each place where a collection may run.
-class WatchedMutator final : private TestRootSlots, public MutatorBase {
+class WatchedMutator final : private TestRoots, public MutatorBase {
  public:
   explicit WatchedMutator(ObjectHeap& heap)
-      : TestRootSlots{RootSlotPool::Create()},
-        MutatorBase(LocalAllocator::Create(heap).value(), *own_roots) {}
+      : MutatorBase(LocalAllocator::Create(heap).value(), own_roots) {}
   ~WatchedMutator() = default;
 
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,

@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/handles/handle_scope.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
@@ -24,7 +24,7 @@ void OnAnotherThread(auto f) { std::thread(f).join(); }
 // A mutator that may be parked.
 class ParkableMutator final : public MutatorBase {
  public:
-  ParkableMutator(ObjectHeap& heap, RootSlotPool& roots)
+  ParkableMutator(ObjectHeap& heap, HeapRoots& roots)
       : MutatorBase(LocalAllocator::Create(heap).value(), roots) {}
   using MutatorBase::set_parked;
 
@@ -65,8 +65,8 @@ class BarriersTest : public ::testing::Test {
   // Another heap, whose collection turns the barriers on.
   std::unique_ptr<ObjectHeap> other_ =
       ObjectHeap::Create(Cage::kCapacity).value();
-  RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  ParkableMutator mutator_{*heap_, *roots_};
+  HeapRoots roots_;
+  ParkableMutator mutator_{*heap_, roots_};
 };
 
 using BarriersDeathTest = BarriersTest;

@@ -234,6 +234,13 @@ class ABSL_LOCKABLE HandleScope {
   MutableHandle<typename R::element_type> Mutable(const R& source) && = delete;
 
  protected:
+  // A handle of `object`, which is not null and which nothing but this may keep
+  // alive at the next safepoint.
+  template <class T>
+  Handle<T> Root(T* object) {
+    CheckMayCreate();
+    return MakeHandle(object, mutator_.handles().Create(SlotValue(object)));
+  }
   // What a handle knows of its slot in the scope around this one.
   internal::HandleTag TagOfParent(const HandleSlot* slot) const {
     return mutator_.handles().TagOfParent(mark_, slot);

@@ -97,6 +97,11 @@ void LocalHandles::CheckAndPoison(const Mark& mark) {
   }
 }
 
+std::string LocalHandles::DescribeInnermost() const {
+  if constexpr (kCheckedHandles) return ledger_->DescribeInnermost();
+  return "";
+}
+
 template <class F>
 void LocalHandles::ForEachSlot(F visit) const {
   const HandleSlot* end = NextSlot();

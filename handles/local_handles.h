@@ -39,6 +39,7 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <type_traits>
 
 #include "absl/base/attributes.h"
@@ -252,6 +253,18 @@ class LocalHandles {
 
   // The number of open scopes, in builds that count them; else 0.
   int depth() const { return depth_; }
+  // Where the slots in use end, and depth(): the same at two moments if all
+  // that was made between them is gone, except that a scope without a handle is
+  // not seen where scopes are not counted.
+  struct Extent {
+    const HandleSlot* end;
+    int depth;
+    bool operator==(const Extent&) const = default;
+  };
+  Extent extent() const { return {NextSlot(), depth_}; }
+  // Where the innermost open scope was opened, as a part of a message, in
+  // checked builds; else nothing.
+  std::string DescribeInnermost() const;
   // The number of slots in use.
   size_t size() const;
 

@@ -3,17 +3,18 @@
 #include <utility>
 
 #include "absl/log/absl_check.h"
-#include "bibop/handles/root_slots.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/heap/local_allocator.h"
 
 namespace bibop {
 
 constinit thread_local MutatorBase* MutatorBase::latest_of_thread = nullptr;
 
-MutatorBase::MutatorBase(LocalAllocator allocator, RootSlotPool& roots)
+MutatorBase::MutatorBase(LocalAllocator allocator, HeapRoots& roots)
     : allocator_(std::move(allocator)),
       snapshot_(allocator_.heap()),
-      root_slots_(roots, snapshot_),
+      root_slots_(*roots.slots, snapshot_),
+      async_slots_(*roots.async),
       next_of_thread_(std::exchange(latest_of_thread, this)) {}
 
 MutatorBase::~MutatorBase() {

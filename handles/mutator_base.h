@@ -1,5 +1,5 @@
 // The part of a mutator that handles and references need: its slots, its
-// allocator, its cache of slots for roots outside the stack, and what it
+// allocator, its caches of slots for roots outside the stack, and what it
 // overwrote during a mark. The mutator itself, which knows about collections,
 // is in runtime/.
 //
@@ -15,6 +15,8 @@
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/handles/async_slots.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/local_handles.h"
 #include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/root_slots.h"
@@ -36,6 +38,8 @@ class MutatorBase {
   LocalAllocator& allocator() { return allocator_; }
   // The free slots that this mutator makes Persistents of.
   LocalRootSlots& root_slots() { return root_slots_; }
+  // The free blocks that this thread makes AsyncHandleScopes of.
+  LocalAsyncSlots& async_slots() { return async_slots_; }
 
   // What this mutator overwrote during a mark.
   LocalSnapshot& snapshot() { return snapshot_; }
@@ -66,6 +70,19 @@ class MutatorBase {
   }
   void LeaveNoGc() { --no_gc_; }
 
+  // What is open: scopes, such stretches, RunningScopes, and whether the thread
+  // is parked.
+  struct Open {
+    LocalHandles::Extent handles;
+    int no_gc;
+    int running_scopes;
+    bool parked;
+    bool operator==(const Open&) const = default;
+  };
+  Open open() const {
+    return {handles_.extent(), no_gc_, running_scopes_, parked_};
+  }
+
   // Aborts in such a stretch: to be called where a collection may run.
   void CheckMayCollect() const {
     ABSL_CHECK(no_gc_ == 0)
@@ -77,9 +94,13 @@ class MutatorBase {
   [[noreturn]] virtual void OutOfMemory(const absl::Status& status) = 0;
 
  protected:
-  MutatorBase(LocalAllocator allocator, RootSlotPool& roots);
+  MutatorBase(LocalAllocator allocator, HeapRoots& roots);
   // Aborts on another thread than the mutator's.
   ~MutatorBase();
+
+  // Note that a RunningScope begins, and ends.
+  void EnterRunning() { ++running_scopes_; }
+  void LeaveRunning() { --running_scopes_; }
 
   // Notes that the thread may not touch the heap, or that it may again.
   void set_parked(bool parked);
@@ -93,8 +114,10 @@ class MutatorBase {
   LocalHandles handles_;
   // How many such stretches are open.
   int no_gc_ = 0;
+  int running_scopes_ = 0;
   LocalSnapshot snapshot_;
   LocalRootSlots root_slots_;
+  LocalAsyncSlots async_slots_;
   MutatorBase* next_of_thread_;
   bool parked_ = false;
 };

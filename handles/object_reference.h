@@ -6,6 +6,7 @@
 #define BIBOP_HANDLES_OBJECT_REFERENCE_H_
 
 #include <concepts>
+#include <type_traits>
 
 namespace bibop {
 
@@ -25,6 +26,19 @@ concept ReferenceTo =
 // One that the collector finds by itself, so that no Trace visits it.
 template <class R>
 concept RootReference = ObjectReference<R> && requires { requires R::kIsRoot; };
+
+namespace internal {
+
+// Whether a root of a U may become one of a T on any thread: the address of the
+// T follows from the U's without a look at the object, which another thread may
+// change or which may be dead. A virtual base's does not.
+template <class U, class T>
+concept RootMovableTo =
+    std::convertible_to<U*, T*> && requires(std::remove_cv_t<T>* object) {
+      static_cast<std::remove_cv_t<U>*>(object);
+    };
+
+}  // namespace internal
 
 // Whether both refer to the same object, or to nothing.
 template <ObjectReference A, ObjectReference B>

@@ -8,28 +8,18 @@
 #define BIBOP_HANDLES_OWNED_ROOT_SLOT_H_
 
 #include <atomic>
-#include <concepts>
 #include <cstdint>
 #include <source_location>
-#include <type_traits>
 #include <utility>
 
 #include "absl/log/absl_check.h"
 #include "bibop/base/build_config.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/handles/object_reference.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop::internal {
-
-// Whether a root of a U may become one of a T on any thread: the address of the
-// T follows from the U's without a look at the object, which another thread may
-// change or which may be dead. A virtual base's does not.
-template <class U, class T>
-concept RootMovableTo =
-    std::convertible_to<U*, T*> && requires(std::remove_cv_t<T>* object) {
-      static_cast<std::remove_cv_t<U>*>(object);
-    };
 
 enum class RootKind { kStrong, kWeak };
 

@@ -14,10 +14,10 @@
 #include "bibop/handles/array.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutable_handle.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/object_reference.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/object_heap.h"
@@ -66,12 +66,14 @@ static_assert(!std::is_constructible_v<Persistent<Base>, MutatorBase&, Base*>);
 
 class PersistentTest : public ::testing::Test {
  protected:
-  std::multiset<const void*> Roots() { return RootCollector(*roots_).roots; }
+  std::multiset<const void*> Roots() {
+    return RootCollector(*roots_.slots).roots;
+  }
 
   std::unique_ptr<ObjectHeap> heap_ =
       ObjectHeap::Create(Cage::kCapacity).value();
-  RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  TestMutator mutator_{*heap_, *roots_};
+  HeapRoots roots_;
+  TestMutator mutator_{*heap_, roots_};
 };
 
 TEST_F(PersistentTest, IsARootAsLongAsItExists) {
@@ -98,7 +100,7 @@ TEST_F(PersistentTest, RefersToNothingByDefaultOrWhereItsSourceDoes) {
     EXPECT_TRUE(*persistent == nullptr);
     EXPECT_EQ(persistent->get(), nullptr);
   }
-  EXPECT_EQ(roots_->capacity(), 0u) << "it takes no slot";
+  EXPECT_EQ(roots_.slots->capacity(), 0u) << "it takes no slot";
 }
 
 TEST_F(PersistentTest, IsMadeOfEveryKindOfReference) {
@@ -283,7 +285,7 @@ TEST_F(PersistentTest, AMillionThatComeAndGoTakeNoMemory) {
     Persistent<Base> moved = std::move(persistent);
     moved.Reset(mutator_, object);
   }
-  EXPECT_LE(roots_->capacity(), 1000u);
+  EXPECT_LE(roots_.slots->capacity(), 1000u);
 }
 
 TEST(PersistentAndItsHeap, IsEmptyAfterItsHeap) {

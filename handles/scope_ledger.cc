@@ -189,6 +189,12 @@ void ScopeLedger::CheckUsable(const ScopeId& scope) const {
                      "out, or keep the object by a Member or a Persistent.";
 }
 
+std::string ScopeLedger::DescribeInnermost() const {
+  if (open_.empty()) return "";
+  return absl::StrCat(", of which the innermost was opened at ",
+                      PlaceOf(open_.back().id.opened));
+}
+
 ScopeId ScopeLedger::Parent(const ScopeId& scope) const {
   return scope.depth == 0 ? ScopeId() : open_[scope.depth - 1].id;
 }

@@ -78,6 +78,10 @@ class ScopeLedger {
   // this is its thread, which is running.
   void CheckUsable(const ScopeId& scope) const;
 
+  // ", of which the innermost was opened at FILE:LINE"; nothing if none is
+  // open.
+  std::string DescribeInnermost() const;
+
   // The scope around an open one; that with number 0 if there is none.
   ScopeId Parent(const ScopeId& scope) const;
 

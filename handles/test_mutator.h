@@ -12,6 +12,9 @@
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/handles/async_slots.h"
+#include "bibop/handles/heap_roots.h"
+#include "bibop/handles/local_handles.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/handles/root_visitor.h"
@@ -22,17 +25,17 @@
 
 namespace bibop {
 
-// The pool of a TestMutator that shares none with others; outlives its base.
-struct TestRootSlots {
-  RootSlotPool::Owner own_roots;
+// The pools of a TestMutator that shares none with others; they outlive its
+// base.
+struct TestRoots {
+  HeapRoots own_roots;
 };
 
-class TestMutator final : private TestRootSlots, public MutatorBase {
+class TestMutator final : private TestRoots, public MutatorBase {
  public:
   explicit TestMutator(ObjectHeap& heap)
-      : TestRootSlots{RootSlotPool::Create()},
-        MutatorBase(LocalAllocator::Create(heap).value(), *own_roots) {}
-  TestMutator(ObjectHeap& heap, RootSlotPool& roots)
+      : MutatorBase(LocalAllocator::Create(heap).value(), own_roots) {}
+  TestMutator(ObjectHeap& heap, HeapRoots& roots)
       : MutatorBase(LocalAllocator::Create(heap).value(), roots) {}
   ~TestMutator() = default;
 
@@ -54,6 +57,7 @@ class RootCollector final : public RootVisitor {
     handles.VisitRoots(*this);
   }
   explicit RootCollector(const RootSlotPool& pool) { pool.VisitStrong(*this); }
+  explicit RootCollector(const AsyncSlotPool& pool) { pool.VisitRoots(*this); }
 
   void VisitRoot(const void* object) override { roots.insert(object); }
   void VisitRootInConstruction(const void* object) override {

@@ -11,10 +11,10 @@
 #include "bibop/base/build_config.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/object_reference.h"
 #include "bibop/handles/persistent.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/object_heap.h"
@@ -54,13 +54,14 @@ class WeakPersistentTest : public ::testing::Test {
  protected:
   // As a collection that found nothing alive but `alive`.
   void FindDeadAllBut(const void* alive = nullptr) {
-    roots_->ClearDead([alive](const void* object) { return object == alive; });
+    roots_.slots->ClearDead(
+        [alive](const void* object) { return object == alive; });
   }
 
   std::unique_ptr<ObjectHeap> heap_ =
       ObjectHeap::Create(Cage::kCapacity).value();
-  RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  TestMutator mutator_{*heap_, *roots_};
+  HeapRoots roots_;
+  TestMutator mutator_{*heap_, roots_};
 };
 
 TEST_F(WeakPersistentTest, IsNoRootButLockMakesOne) {
@@ -73,7 +74,7 @@ TEST_F(WeakPersistentTest, IsNoRootButLockMakesOne) {
     address = object.get();
     weak.Reset(mutator_, object);
   }
-  EXPECT_TRUE(RootCollector(*roots_).roots.empty());
+  EXPECT_TRUE(RootCollector(*roots_.slots).roots.empty());
   EXPECT_TRUE(RootCollector(mutator_.handles()).roots.empty());
   const Handle<Base> locked = weak.Lock(scope).ToHandleChecked();
   EXPECT_EQ(locked.get(), address);
@@ -103,7 +104,7 @@ TEST_F(WeakPersistentTest, RefersToNothingByDefaultOrWhereItsSourceDoes) {
   EXPECT_TRUE(empty.IsEmpty());
   EXPECT_TRUE(empty.Lock(scope).IsEmpty());
   EXPECT_TRUE(of_null.IsEmpty());
-  EXPECT_EQ(roots_->capacity(), 0u) << "it takes no slot";
+  EXPECT_EQ(roots_.slots->capacity(), 0u) << "it takes no slot";
 }
 
 TEST_F(WeakPersistentTest, MovesAndIsReset) {
@@ -151,7 +152,7 @@ TEST_F(WeakPersistentTest, ManyThatComeAndGoTakeNoMemory) {
     for (int n = 0; n < 1000; ++n) weak.emplace_back(mutator_, object);
     FindDeadAllBut();
   }
-  EXPECT_LE(roots_->capacity(), 2000u);
+  EXPECT_LE(roots_.slots->capacity(), 2000u);
 }
 
 TEST(WeakPersistentAndItsHeap, IsEmptyAfterItsHeap) {
@@ -179,7 +180,7 @@ TEST_F(WeakPersistentTest, MayBePartOfAnObjectOfItsHeap) {
   const Handle<Base> object = scope.New<Base>(7);
   const Handle<Observer> observer = scope.New<Observer>(mutator_, object);
   EXPECT_TRUE(observer->subject.Lock(scope).ToHandleChecked() == object);
-  EXPECT_TRUE(RootCollector(*roots_).roots.empty());
+  EXPECT_TRUE(RootCollector(*roots_.slots).roots.empty());
 }
 
 class CheckedWeakPersistentDeathTest : public WeakPersistentTest {

@@ -19,7 +19,7 @@
 
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
-#include "bibop/handles/root_slots.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
@@ -56,7 +56,7 @@ class MarkingTest : public ::testing::Test {
     marker_.emplace(*heap_);
     mutator_.handles().VisitRootsInConstruction(*marker_);
     mutator_.handles().VisitRoots(*marker_);
-    roots_->VisitStrong(*marker_);
+    roots_.slots->VisitStrong(*marker_);
   }
   // Marks what is known to be reachable.
   void Mark() { marker_->DrainEphemerons(); }
@@ -95,8 +95,8 @@ class MarkingTest : public ::testing::Test {
   testing::Lifetimes lifetimes_;
   std::unique_ptr<ObjectHeap> heap_ =
       ObjectHeap::Create(Cage::kCapacity).value();
-  RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  TestMutator mutator_{*heap_, *roots_};
+  HeapRoots roots_;
+  TestMutator mutator_{*heap_, roots_};
   std::optional<Marker> marker_;
 };
 

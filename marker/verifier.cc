@@ -12,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "bibop/base/poison.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/death_watch.h"
@@ -204,7 +204,7 @@ class Verifier final : public RootVisitor {
 
 std::vector<const internal::WeakWord*> VerifyMark(
     const ObjectHeap& heap, absl::Span<MutatorBase* const> mutators,
-    const RootSlotPool& roots, VerifiedMark mark) {
+    const HeapRoots& roots, VerifiedMark mark) {
   heap.CheckInvariants();
   const ObjectHeap::TracingScope tracing(heap);
   Verifier verifier(heap, mark);
@@ -218,13 +218,15 @@ std::vector<const internal::WeakWord*> VerifyMark(
     mutators[i]->handles().VisitRoots(verifier);
   }
   verifier.set_root_name("a Persistent");
-  roots.VisitStrong(verifier);
+  roots.slots->VisitStrong(verifier);
+  verifier.set_root_name("an AsyncHandleScope");
+  roots.async->VisitRoots(verifier);
   verifier.Drain();
   if (mark.exact) verifier.CheckNothingElseIsMarked();
   return verifier.TakeWeak();
 }
 
-void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots,
+void VerifyCleared(const ObjectHeap& heap, const HeapRoots& roots,
                    absl::Span<const internal::WeakWord* const> weak) {
   for (const internal::WeakWord* word : weak) {
     const void* object = word->Load();
@@ -234,7 +236,7 @@ void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots,
         << " still refers to the object at " << object
         << ", which was found dead";
   }
-  roots.VisitWeak([&heap](const void* object) {
+  roots.slots->VisitWeak([&heap](const void* object) {
     ABSL_CHECK(heap.IsMarked(object))
         << "verifier: a WeakPersistent still refers to the object at " << object
         << ", which was found dead";

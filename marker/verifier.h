@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/weak_word.h"
 
@@ -32,7 +32,7 @@ struct VerifiedMark {
 
 // Aborts, naming the object, its type, and what it was reached from, if an
 // object that can be reached from the roots of `mutators`, which are all there
-// are, or from strong slots of `roots`, is not marked or has no alloc bit, or
+// are, or from `roots`, is not marked or has no alloc bit, or
 // if an invariant of the heap does not hold. Returns the weak references in
 // what can be reached.
 //
@@ -40,13 +40,13 @@ struct VerifiedMark {
 // stopped and have retired their allocators.
 std::vector<const internal::WeakWord*> VerifyMark(
     const ObjectHeap& heap, absl::Span<MutatorBase* const> mutators,
-    const RootSlotPool& roots, VerifiedMark mark);
+    const HeapRoots& roots, VerifiedMark mark);
 
 // Aborts if a weak slot, or one of `weak`, which VerifyMark returned, refers to
 // an object that is not marked. Mutators may run.
 //
 // REQUIRES: the heap is in kClearing, and weak references were cleared.
-void VerifyCleared(const ObjectHeap& heap, const RootSlotPool& roots,
+void VerifyCleared(const ObjectHeap& heap, const HeapRoots& roots,
                    absl::Span<const internal::WeakWord* const> weak);
 
 }  // namespace bibop

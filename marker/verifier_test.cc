@@ -32,7 +32,7 @@ class VerifierTest : public MarkingTest {
  protected:
   std::vector<const internal::WeakWord*> Verify(VerifiedMark mark = {}) {
     MutatorBase* mutators[] = {&mutator_};
-    return VerifyMark(*heap_, mutators, *roots_, mark);
+    return VerifyMark(*heap_, mutators, roots_, mark);
   }
 
   // Has the mark end as if it had found nothing but `marked`.
@@ -66,7 +66,7 @@ TEST_F(VerifierTest, AMarkThatFoundEverythingPasses) {
   FinishMark();
   const auto weak = Verify({.in_one_pause = true, .exact = true});
   ClearWeak();
-  VerifyCleared(*heap_, *roots_, weak);
+  VerifyCleared(*heap_, roots_, weak);
   EndCycle();
   EXPECT_TRUE(node->weak.Lock(scope).IsEmpty());
 }
@@ -146,7 +146,7 @@ TEST_F(VerifierDeathTest, AWeakReferenceThatIsLeftIsTold) {
   BeginMark();
   FinishMark();
   const auto weak = Verify();
-  EXPECT_DEATH(VerifyCleared(*heap_, *roots_, weak),
+  EXPECT_DEATH(VerifyCleared(*heap_, roots_, weak),
                "a weak reference at .* still refers to the object");
 }
 
@@ -154,7 +154,7 @@ TEST_F(VerifierDeathTest, AWeakSlotThatIsLeftIsTold) {
   HandleScope inner(mutator_);
   const WeakPersistent<Node> weak(mutator_, inner.New<Node>());
   EndMarkWith({});
-  EXPECT_DEATH(VerifyCleared(*heap_, *roots_, {}), "a WeakPersistent still");
+  EXPECT_DEATH(VerifyCleared(*heap_, roots_, {}), "a WeakPersistent still");
 }
 
 }  // namespace

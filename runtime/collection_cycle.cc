@@ -4,8 +4,8 @@
 #include <cstddef>
 
 #include "absl/log/absl_check.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/marker/verifier.h"
@@ -14,7 +14,7 @@
 namespace bibop {
 namespace {
 
-// So many root slots are shown to the marker at once.
+// So many root slots of either kind are shown to the marker at once.
 constexpr size_t kSlotsAtOnce = 4096;
 // So many objects and ephemerons are looked at by one marker alone.
 constexpr size_t kObjectsAtOnce = 1 << 16;
@@ -23,7 +23,7 @@ constexpr size_t kObjectsAtOnce = 1 << 16;
 
 void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
-    roots_.EndMark();
+    roots_.slots->EndMark();
     objects_.FinishMark();
     phase_ = Phase::kClearing;
   }
@@ -63,8 +63,9 @@ void CollectionCycle::StartMark(Mutators mutators) {
                 total.bytes - at_start_.bytes};
   at_start_ = total;
   objects_.BeginMark();
-  roots_.BeginMark();
+  roots_.slots->BeginMark();
   roots_progress_ = {};
+  async_progress_ = {};
   marker_.emplace(objects_);
   for (const MutatorBase* mutator : mutators) {
     mutator->handles().VisitRootsInConstruction(*marker_);
@@ -75,7 +76,8 @@ void CollectionCycle::StartMark(Mutators mutators) {
 }
 
 bool CollectionCycle::MarkRootSlots(size_t most) {
-  return roots_.VisitStrong(*marker_, roots_progress_, most);
+  return roots_.slots->VisitStrong(*marker_, roots_progress_, most) &&
+         roots_.async->VisitRoots(*marker_, async_progress_, most);
 }
 
 bool CollectionCycle::Mark(size_t budget) {
@@ -109,7 +111,7 @@ bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
   if (!Mark(budget)) return false;
   Advance(Phase::kMarking, Phase::kClearing);
   Retire(mutators);
-  roots_.EndMark();
+  roots_.slots->EndMark();
   objects_.FinishMark();
   const AllocationCounts total = objects_.allocated();
   live_ = marker_->counts();
@@ -120,7 +122,7 @@ bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
 
 void CollectionCycle::Clear() {
   CheckIn(Phase::kClearing);
-  roots_.ClearDead(
+  roots_.slots->ClearDead(
       [this](const void* object) { return marker_->IsMarked(object); });
   marker_->ClearWeak(observers_);
 }

@@ -29,6 +29,8 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "bibop/handles/async_slots.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
@@ -49,7 +51,7 @@ class CollectionCycle {
 
   // With so many threads to mark besides the caller's. The others must outlive
   // this.
-  CollectionCycle(ObjectHeap& objects, RootSlotPool& roots, int helpers)
+  CollectionCycle(ObjectHeap& objects, HeapRoots& roots, int helpers)
       : objects_(objects), roots_(roots), pool_(objects, helpers) {}
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
@@ -99,7 +101,7 @@ class CollectionCycle {
 
   // In kClearing: whether Clear has anything to do.
   bool AnyToClear() const {
-    return roots_.AnyToClear(roots_progress_) || marker_->AnyWeak();
+    return roots_.slots->AnyToClear(roots_progress_) || marker_->AnyWeak();
   }
   // In kClearing: makes weak references to dead objects refer to nothing.
   void Clear();
@@ -133,18 +135,19 @@ class CollectionCycle {
   void Advance(Phase from, Phase to);
   void CheckIn(Phase phase) const;
   static void Retire(Mutators mutators);
-  // Shows the marker strong root slots, about `most`. Returns whether all were
-  // shown.
+  // Shows the marker strong root slots and those of tasks, about `most` of
+  // each. Returns whether all were shown.
   bool MarkRootSlots(size_t most);
 
   ObjectHeap& objects_;
-  RootSlotPool& roots_;
+  HeapRoots& roots_;
   MarkerPool pool_;
   // As after a collection of the empty heap.
   Phase phase_ = Phase::kSweeping;
   // From StartMark on.
   std::optional<Marker> marker_;
   RootSlotPool::Progress roots_progress_;
+  AsyncSlotPool::Progress async_progress_;
   Marker::Observers observers_;
   // Under verification: what VerifyMark returned.
   std::vector<const internal::WeakWord*> verified_weak_;

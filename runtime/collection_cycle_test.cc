@@ -14,11 +14,11 @@
 #include "bibop/handles/array.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/maybe_handle.h"
 #include "bibop/handles/mutable_handle.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/persistent.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/handles/weak_persistent.h"
 #include "bibop/heap/cage.h"
@@ -71,10 +71,10 @@ class CollectionCycleTest : public ::testing::Test {
   Lifetimes lifetimes_;
   std::unique_ptr<ObjectHeap> heap_ =
       ObjectHeap::Create(Cage::kCapacity).value();
-  RootSlotPool::Owner roots_ = RootSlotPool::Create();
-  TestMutator mutator_{*heap_, *roots_};
+  HeapRoots roots_;
+  TestMutator mutator_{*heap_, roots_};
   const std::array<MutatorBase*, 1> mutators_ = {&mutator_};
-  CollectionCycle cycle_{*heap_, *roots_, /*helpers=*/0};
+  CollectionCycle cycle_{*heap_, roots_, /*helpers=*/0};
 };
 
 TEST_F(CollectionCycleTest, FindsWhatIsReachableAndNothingElse) {
@@ -296,7 +296,7 @@ TEST_F(CollectionCycleTest, AnotherThreadMayReleaseThePersistent) {
     root.Reset(mutator_, inner.New<Node>(lifetimes_, 1));
     root->left = inner.New<Node>(lifetimes_, 2);
   }
-  const size_t capacity = roots_->capacity();
+  const size_t capacity = roots_.slots->capacity();
   Begin();
   {
     HandleScope inner(mutator_);
@@ -313,7 +313,7 @@ TEST_F(CollectionCycleTest, AnotherThreadMayReleaseThePersistent) {
   std::vector<Persistent<Node>> all;
   const Handle<Node> object = scope.New<Node>(lifetimes_);
   while (all.size() < capacity) all.emplace_back(mutator_, object);
-  EXPECT_EQ(roots_->capacity(), capacity);
+  EXPECT_EQ(roots_.slots->capacity(), capacity);
 }
 
 // The thread learnt of the mark, and the heap was gone before it released.
@@ -545,7 +545,7 @@ TEST_F(CollectionCycleTest, ObjectsLiveAndDieThroughMoreCyclesThanAByteCounts) {
 TEST_F(CollectionCycleTest, SeveralMarkersFindTheSame) {
   constexpr int kLists = 64;
   constexpr int kLength = 3000;
-  CollectionCycle cycle(*heap_, *roots_, /*helpers=*/3);
+  CollectionCycle cycle(*heap_, roots_, /*helpers=*/3);
   HandleScope scope(mutator_);
   const auto lists = scope.NewArray<Member<Node>>(kLists);
   for (int round = 0; round < 5; ++round) {
@@ -581,7 +581,7 @@ TEST_F(CollectionCycleTest, GivingACycleUpEndsTheBarriers) {
   HandleScope scope(mutator_);
   scope.New<Node>(lifetimes_);
   {
-    CollectionCycle cycle(*heap_, *roots_, 0);
+    CollectionCycle cycle(*heap_, roots_, 0);
     cycle.FinishSweep();
     cycle.StartMark(mutators_);
     EXPECT_TRUE(internal::BarriersOn());

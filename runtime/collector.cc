@@ -21,8 +21,8 @@
 #include "absl/time/time.h"
 #include "bibop/base/must_have_memory.h"
 #include "bibop/base/run_delay.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/call_program.h"
 #include "bibop/runtime/collection_cycle.h"
@@ -81,7 +81,7 @@ class Collector::WaitingScope {
 };
 
 absl::StatusOr<std::unique_ptr<Collector>> Collector::Start(
-    const HeapOptions& options, ObjectHeap& objects, RootSlotPool& roots,
+    const HeapOptions& options, ObjectHeap& objects, HeapRoots& roots,
     Safepoints& safepoints, MemoryKeeper& keeper) {
   auto collector = absl::WrapUnique(
       new Collector(options, objects, roots, safepoints, keeper));
@@ -96,7 +96,7 @@ absl::StatusOr<std::unique_ptr<Collector>> Collector::Start(
 }
 
 Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
-                     RootSlotPool& roots, Safepoints& safepoints,
+                     HeapRoots& roots, Safepoints& safepoints,
                      MemoryKeeper& keeper)
     : options_(options),
       stress_(options.stress),

@@ -35,8 +35,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
-#include "bibop/handles/root_slots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
@@ -54,7 +54,7 @@ class Collector {
   // Starts its thread, where `options` ask for one. Returns ResourceExhausted
   // where the system refuses it. The others must outlive this.
   static absl::StatusOr<std::unique_ptr<Collector>> Start(
-      const HeapOptions& options, ObjectHeap& objects, RootSlotPool& roots,
+      const HeapOptions& options, ObjectHeap& objects, HeapRoots& roots,
       Safepoints& safepoints, MemoryKeeper& keeper);
 
   Collector(const Collector&) = delete;
@@ -102,8 +102,8 @@ class Collector {
  private:
   class WaitingScope;
 
-  Collector(const HeapOptions& options, ObjectHeap& objects,
-            RootSlotPool& roots, Safepoints& safepoints, MemoryKeeper& keeper);
+  Collector(const HeapOptions& options, ObjectHeap& objects, HeapRoots& roots,
+            Safepoints& safepoints, MemoryKeeper& keeper);
 
   // What was allocated since the heap was made, external bytes included.
   int64_t AllocatedBytes() const {

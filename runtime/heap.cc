@@ -43,7 +43,7 @@ absl::Status Heap::StartThreads() {
   if (!keeper.ok()) return keeper.status();
   keeper_ = *std::move(keeper);
   absl::StatusOr<std::unique_ptr<Collector>> collector =
-      Collector::Start(options_, *objects_, *roots_, safepoints_, *keeper_);
+      Collector::Start(options_, *objects_, roots_, safepoints_, *keeper_);
   if (!collector.ok()) return collector.status();
   collector_ = *std::move(collector);
   return absl::OkStatus();

@@ -30,8 +30,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/handles/async_slots.h"
 #include "bibop/handles/capabilities.h"
-#include "bibop/handles/root_slots.h"
+#include "bibop/handles/heap_roots.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collector.h"
 #include "bibop/runtime/fork_check.h"
@@ -55,9 +56,10 @@ class Heap {
   Heap& operator=(const Heap&) = delete;
 
   // Destroys every object: each destructor that has not run yet runs now.
-  // Persistents and WeakPersistents that are left become empty; checked builds
-  // say which there are. A collection that is under way is given up. Aborts if
-  // a thread is attached, naming it.
+  // Persistents and WeakPersistents that are left become empty, and the handles
+  // of AsyncHandleScopes that are left may not be used; checked builds say
+  // which there are. A collection that is under way is given up. Aborts if a
+  // thread is attached, naming it.
   ~Heap();
 
   // Attaches the calling thread until the mutator is destroyed, which has to
@@ -88,6 +90,9 @@ class Heap {
   // What happened so far. Any thread may call it.
   HeapStats stats() const;
 
+  // The slots of AsyncHandleScopes, for these. Any thread may call it.
+  AsyncSlotPool& async_slots() const { return *roots_.async; }
+
  private:
   friend class Mutator;
 
@@ -103,7 +108,7 @@ class Heap {
   Safepoints safepoints_{options_.safepoint_warning};
   const std::unique_ptr<ObjectHeap> objects_;
   // Abandoned before the objects' memory goes.
-  const RootSlotPool::Owner roots_ = RootSlotPool::Create();
+  HeapRoots roots_;
   // In this order: the latter wakes the former.
   std::unique_ptr<MemoryKeeper> keeper_;
   std::unique_ptr<Collector> collector_;

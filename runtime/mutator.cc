@@ -45,7 +45,7 @@ void CheckWhenThreadEnds() {
 }  // namespace
 
 Mutator::Mutator(Heap& heap, LocalAllocator allocator)
-    : MutatorBase(std::move(allocator), *heap.roots_),
+    : MutatorBase(std::move(allocator), heap.roots_),
       heap_(heap),
       thread_(std::this_thread::get_id()),
       attached_(heap.safepoints_.Attach(*this, state_)) {
@@ -68,6 +68,7 @@ Mutator::~Mutator() {
   // While the heap is sure to exist.
   allocator().Retire();
   root_slots().Retire();
+  async_slots().Retire();
   snapshot().Flush();
   heap_.safepoints_.Detach(*this);
 }
@@ -174,5 +175,16 @@ ParkedScope::ParkedScope(Mutator& mutator) : mutator_(mutator) {
 }
 
 ParkedScope::~ParkedScope() { mutator_.Unpark(); }
+
+void RunningScope::CheckThreadSlow() const {
+  const MutatorBase* mutator = MutatorBase::LatestOfThisThread();
+  while (mutator != nullptr && mutator != &mutator_) {
+    mutator = mutator->next_of_thread();
+  }
+  ABSL_CHECK(mutator == &mutator_)
+      << "an AsyncHandleGuard or RunningScope begins or ends on another thread "
+         "than its mutator's: pass the mutator of the thread that runs the "
+         "task, and end the guard before the task is suspended";
+}
 
 }  // namespace bibop

@@ -67,6 +67,7 @@ class Mutator final : public MutatorBase {
   friend class Collector;
   friend class Heap;
   friend class ParkedScope;
+  friend class RunningScope;
 
   Mutator(Heap& heap, LocalAllocator allocator);
 
@@ -136,6 +137,52 @@ class ParkedScope {
 
  private:
   Mutator& mutator_;
+};
+
+// Makes a mutator run while it exists, on the stack, wherever the thread is:
+// parks it again in the end if it was parked at first. For code that is called
+// by threads of either kind, such as a task.
+class RunningScope {
+ public:
+  static constexpr bool kIsScoped = true;
+
+  // Waits for the end of the pause if the mutator is parked and a collection
+  // has the mutators stopped. Aborts on another thread than the mutator's.
+  [[nodiscard]] explicit RunningScope(Mutator& mutator
+                                      ABSL_ATTRIBUTE_LIFETIME_BOUND)
+      : mutator_(mutator) {
+    CheckThread();
+    was_parked_ = mutator.parked();
+    if (was_parked_) mutator.Unpark();
+    mutator.EnterRunning();
+  }
+  RunningScope(const RunningScope&) = delete;
+  RunningScope& operator=(const RunningScope&) = delete;
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+  // Aborts on another thread than the mutator's.
+  ~RunningScope() {
+    CheckThread();
+    mutator_.LeaveRunning();
+    if (was_parked_) mutator_.Park();
+  }
+
+  // The mutator, which runs.
+  Mutator& mutator() const { return mutator_; }
+
+ protected:
+  // Aborts on another thread than the mutator's.
+  void CheckThread() const {
+    if (MutatorBase::LatestOfThisThread() != &mutator_) [[unlikely]]
+      CheckThreadSlow();
+  }
+
+ private:
+  // The mutator may be one of several of the thread.
+  ABSL_ATTRIBUTE_NOINLINE void CheckThreadSlow() const;
+
+  Mutator& mutator_;
+  bool was_parked_;
 };
 
 }  // namespace bibop

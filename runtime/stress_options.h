@@ -61,8 +61,8 @@ enum class VerifyLevel : uint8_t {
   // reference refers to an object that is not marked.
   kReachable,
   // And if mutators did not run during the mark, nothing else is marked. Not
-  // for programs whose threads release Persistents while they are parked or not
-  // attached: then that may be.
+  // for programs whose threads release Persistents or AsyncHandleScopes while
+  // they are parked or not attached: then that may be.
   kExact,
 };
 

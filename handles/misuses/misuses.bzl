@@ -553,6 +553,118 @@ MISUSES = [
         ],
     },
     {
+        "group": "Roots of tasks",
+        "misuses": [
+            {
+                "id": "uses_an_async_handle_without_a_guard",
+                "title": "uses an `AsyncHandle` without an `AsyncHandleGuard`",
+                "src": "async.cc",
+                "errors": "use of deleted function .*operator->|deleted operator '->'",
+            },
+            {
+                "id": "stores_an_async_handle_in_a_member",
+                "title": "stores one in a `Member`",
+                "src": "async.cc",
+                "errors": "no match for .operator=|no viable overloaded '='",
+            },
+            {
+                "id": "uses_an_async_handle_after_its_scope",
+                "title": "uses one whose `AsyncHandleScope` is gone",
+                "every": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.AStaleHandleAbortsInEveryBuild"],
+                "note": "`GetUnchecked`, only in checked builds",
+            },
+            {
+                "id": "uses_an_async_handle_of_another_heap",
+                "title": "uses one with the mutator of another heap",
+                "checked": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.CheckedBuildsTellOfTheMutatorOfAnotherHeap"],
+            },
+            {
+                "id": "takes_a_guard_into_a_coroutine",
+                "title": "has a coroutine with a guard as a parameter",
+                "src": "async.cc",
+                "errors": "this coroutine has a parameter that is bound to a HandleScope",
+            },
+            {
+                "id": "returns_a_handle_from_a_guard",
+                "title": "returns a `Handle` from `WithGuard`",
+                "src": "async.cc",
+                "errors": "what WithGuard returns outlives its guard",
+            },
+            {
+                "id": "asks_a_temporary_guard",
+                "title": "asks a temporary guard for a handle",
+                "src": "async.cc",
+                "errors": "use of deleted function .*Get|call to deleted member function 'Get'",
+            },
+            {
+                "id": "ends_a_guard_on_another_thread",
+                "title": "opens or ends a guard on another thread than its mutator's",
+                "every": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.AGuardBelongsToItsThread"],
+            },
+            {
+                "id": "copies_an_async_scope",
+                "title": "copies an `AsyncHandleScope`",
+                "src": "async.cc",
+                "errors": "(use of|call to) deleted (function|constructor)",
+            },
+            {
+                "id": "adds_to_an_async_scope_after_a_move",
+                "title": "adds to one that was moved from",
+                "src": "async.cc",
+                "errors": {},
+                "finding": ".scope. used after it was moved .*bugprone-use-after-move",
+                "every": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.AMovedScopeIsNotAddedTo"],
+            },
+            {
+                "id": "spawns_a_lambda_that_captures",
+                "title": "gives `SpawnWithGc` a lambda that captures",
+                "src": "async.cc",
+                "errors": "the callable of a task captures nothing",
+            },
+            {
+                "id": "captures_what_is_scoped",
+                "title": "captures something for a task that is bound to a scope, but a `Handle`",
+                "src": "async.cc",
+                "errors": "what is captured is bound to a HandleScope and outlives it",
+            },
+            {
+                "id": "captures_a_pointer",
+                "title": "captures a plain pointer for a task",
+                "src": "async.cc",
+                "errors": "a pointer is captured, which keeps nothing alive",
+            },
+            {
+                "id": "spawns_with_other_arguments",
+                "title": "has a task that does not take what is captured",
+                "src": "async.cc",
+                "errors": "the callable of a task takes what was captured",
+            },
+            {
+                "id": "spawns_without_an_adapter",
+                "title": "spawns on an executor without an adapter",
+                "src": "async.cc",
+                "errors": "there is no adapter for this executor here",
+            },
+            {
+                "id": "leaves_something_open_in_a_task",
+                "title": "has a task that ends or is suspended in a scope with handles, a guard or a `NoGcScope`",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.WhatATaskLeavesOpenIsToldInEveryBuild"],
+                "note": "in tasks of `SpawnWithGc` and `GcScope`; a scope without handles, only in checked builds",
+            },
+            {
+                "id": "asks_for_the_mutator_of_no_task",
+                "title": "calls `TaskMutator` outside of a task",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.TaskMutatorIsForTasks"],
+            },
+            {
+                "id": "keeps_an_async_scope_in_its_own_heap",
+                "title": "has one in an object of the heap that it refers into",
+                "checked": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.CheckedBuildsTellOfAScopeInItsOwnHeap"],
+                "note": "which keeps cycles alive for ever",
+            },
+        ],
+    },
+    {
         "group": "Coroutines",
         "misuses": [
             {
@@ -632,6 +744,14 @@ MISUSES = [
                 "errors": {},
                 "finding": ".scope. persists across a suspension point .*misc-coroutine-hostile-raii",
                 "checked": ["runtime/handle_checks_test.cc:HandleChecksTest.AScopeIsInNoCoroutinesFrame"],
+            },
+            {
+                "id": "suspends_with_a_guard",
+                "title": "has an `AsyncHandleGuard` open across a `co_await`",
+                "src": "async.cc",
+                "errors": {},
+                "finding": ".guard. persists across a suspension point .*misc-coroutine-hostile-raii",
+                "checked": ["async/async_handle_scope_test.cc:AsyncHandleScopeDeathTest.CheckedBuildsTellOfAGuardInACoroutinesFrame"],
             },
             {
                 "id": "suspends_while_attached",

@@ -1,0 +1,71 @@
+// TaskStretch: what an adapter has around each stretch of a task: around each
+// callback that it calls, each resumption of a coroutine.
+//
+//   void RunOne(Heap& heap, Callback& callback) {
+//     const TaskStretch stretch(heap);
+//     callback();
+//   }
+//
+// It attaches the thread if that is not attached, lets the task find its
+// mutator by TaskMutator, and aborts in every build if the task leaves
+// something open across a suspension: an AsyncHandleGuard, a NoGcScope, a
+// ParkedScope, a HandleScope that has handles, a handle in a scope around the
+// task. A HandleScope without handles is seen where scopes are counted: in
+// checked builds and in those with --//:sealed_scopes. The message says where
+// the task was made, in checked builds also where the scope was opened.
+//
+// Attached so, a thread is parked but while a guard is open, and detached when
+// it ends: before the heap is destroyed, or that aborts. A thread that was
+// attached before stays as it was.
+
+#ifndef BIBOP_ASYNC_TASK_STRETCH_H_
+#define BIBOP_ASYNC_TASK_STRETCH_H_
+
+#include <cstddef>
+#include <source_location>
+
+#include "absl/base/attributes.h"
+#include "bibop/handles/coroutine_ban.h"
+#include "bibop/handles/mutator_base.h"
+#include "bibop/runtime/heap.h"
+#include "bibop/runtime/mutator.h"
+
+namespace bibop {
+
+// The calling thread's mutator on `heap`. A thread that is not attached is
+// attached, parked, until it ends. Aborts if that is refused. To be called by
+// threads of an executor, by its initializer if it has one.
+Mutator& AttachThread(Heap& heap);
+
+// The mutator of the thread that runs the calling task, for an
+// AsyncHandleGuard. Aborts outside of a task that an adapter runs.
+Mutator& TaskMutator();
+
+// Stack only, used by the thread that runs the task. They nest, as tasks that
+// run others do.
+class TaskStretch {
+ public:
+  static constexpr bool kIsScoped = true;
+
+  // `place` is what messages call the place where the task was made.
+  explicit TaskStretch(
+      Heap& heap ABSL_ATTRIBUTE_LIFETIME_BOUND,
+      std::source_location place = std::source_location::current());
+  TaskStretch(const TaskStretch&) = delete;
+  TaskStretch& operator=(const TaskStretch&) = delete;
+  static void* operator new(size_t) = delete;
+  static void* operator new[](size_t) = delete;
+  // Aborts if something is open that was not at first, or the reverse.
+  ~TaskStretch();
+
+ private:
+  Mutator& mutator_;
+  // That of the stretch around this one, or null.
+  Mutator* const before_;
+  const MutatorBase::Open open_;
+  const std::source_location place_;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_ASYNC_TASK_STRETCH_H_
