@@ -2,8 +2,10 @@
 
 #include <cstdint>
 
+#include "absl/base/attributes.h"
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
+#include "absl/log/absl_log.h"
 #include "bibop/handles/local_snapshot.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/heap/heap_phase.h"
@@ -21,23 +23,30 @@ MutatorBase* FindMutatorOf(const void* object) {
   return mutator;
 }
 
-// The same, which there has to be, and to be running.
-MutatorBase& MutatorOf(const void* object) {
-  MutatorBase* mutator = FindMutatorOf(object);
+[[noreturn]] ABSL_ATTRIBUTE_NOINLINE void MustRun(const MutatorBase* mutator) {
   ABSL_CHECK(mutator != nullptr)
       << "a reference in the heap is used by a thread that is not attached to "
          "that heap: open a MutatorScope first";
-  ABSL_CHECK(!mutator->parked())
-      << "a reference in the heap is used by a parked thread: end its "
-         "ParkedScope first";
-  return *mutator;
+  ABSL_LOG(FATAL) << "a reference in the heap is used by a parked thread: end "
+                     "its ParkedScope first";
+}
+
+// The same if it is running. Null if the thread runs destructors of that heap,
+// which is then not being marked; else aborts.
+MutatorBase* RunningMutatorOf(const void* object) {
+  MutatorBase* mutator = FindMutatorOf(object);
+  if (mutator != nullptr && !mutator->parked()) [[likely]]
+    return mutator;
+  if (!IsBeingSwept(object)) MustRun(mutator);
+  return nullptr;
 }
 
 }  // namespace
 
 void ShadeSlow(const void* object) {
-  if (object == nullptr || IsBeingSwept(object)) return;
-  MutatorOf(object).snapshot().Shade(object);
+  if (object == nullptr) return;
+  MutatorBase* mutator = RunningMutatorOf(object);
+  if (mutator != nullptr) mutator->snapshot().Shade(object);
 }
 
 void CheckIsObject(const void* object) {
@@ -52,16 +61,16 @@ void CheckIsObject(const void* object) {
 void* ReadWeakSlow(absl::FunctionRef<void*()> load) {
   void* object = load();
   if (object == nullptr) return nullptr;
-  if (IsBeingSwept(object)) return load();
-  MutatorBase& mutator = MutatorOf(object);
-  switch (mutator.object_heap().phase()) {
+  MutatorBase* mutator = RunningMutatorOf(object);
+  if (mutator == nullptr) return load();
+  switch (mutator->object_heap().phase()) {
     case HeapPhase::kMarking:
-      mutator.snapshot().Shade(object);
+      mutator->snapshot().Shade(object);
       return object;
     case HeapPhase::kClearing:
       // Nothing is swept before this thread's next safepoint, so the mark byte
       // is still the object's.
-      return mutator.object_heap().IsMarked(object) ? object : nullptr;
+      return mutator->object_heap().IsMarked(object) ? object : nullptr;
     case HeapPhase::kIdle:
       // It may have been cleared since it was loaded.
       return load();
