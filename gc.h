@@ -14,8 +14,8 @@
 //   root->left = scope.New<Node>("leaf");
 //
 // README.md says what a thread may do; docs/handles.md is the guide to handles,
-// docs/weak_references.md to references that keep nothing alive, docs/async.md to
-// those of tasks and coroutines.
+// docs/weak_references.md to references that keep nothing alive, docs/async.md
+// to those of tasks and coroutines.
 
 #ifndef BIBOP_GC_H_
 #define BIBOP_GC_H_
