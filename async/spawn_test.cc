@@ -40,6 +40,7 @@
 #include "bibop/runtime/heap.h"
 #include "bibop/runtime/mutator.h"
 #include "bibop/testing/tracked.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
@@ -343,7 +344,8 @@ TEST_F(SpawnTest, AnAnyHandleIsWhatItWasMadeOfAndItsBases) {
       scope.Add(diamond.TryAs<Left>(guard).ToHandleChecked());
   EXPECT_TRUE(base.TryAs<Diamond>(guard).IsEmpty());
   EXPECT_FALSE(base == diamond);
-  EXPECT_EQ(diamond.type_name(), "bibop::{anonymous}::Diamond");
+  EXPECT_THAT(std::string(diamond.type_name()),
+              ::testing::EndsWith("::Diamond"));
   EXPECT_TRUE(AsyncAnyHandle().IsEmpty());
 }
 
