@@ -1,5 +1,7 @@
 #include "bibop/handles/barriers.h"
 
+#include <cstdint>
+
 #include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "bibop/handles/local_snapshot.h"
@@ -10,12 +12,18 @@
 namespace bibop::internal {
 namespace {
 
-// This thread's mutator on the heap of `object`.
-MutatorBase& MutatorOf(const void* object) {
+// This thread's mutator on the heap of `object`, or null.
+MutatorBase* FindMutatorOf(const void* object) {
   MutatorBase* mutator = MutatorBase::LatestOfThisThread();
   while (mutator != nullptr && !mutator->object_heap().Contains(object)) {
     mutator = mutator->next_of_thread();
   }
+  return mutator;
+}
+
+// The same, which there has to be, and to be running.
+MutatorBase& MutatorOf(const void* object) {
+  MutatorBase* mutator = FindMutatorOf(object);
   ABSL_CHECK(mutator != nullptr)
       << "a reference in the heap is used by a thread that is not attached to "
          "that heap: open a MutatorScope first";
@@ -30,6 +38,15 @@ MutatorBase& MutatorOf(const void* object) {
 void ShadeSlow(const void* object) {
   if (object == nullptr || IsBeingSwept(object)) return;
   MutatorOf(object).snapshot().Shade(object);
+}
+
+void CheckIsObject(const void* object) {
+  const MutatorBase* mutator = FindMutatorOf(object);
+  if (mutator == nullptr) return;
+  const auto word = reinterpret_cast<uintptr_t>(object);
+  ABSL_CHECK(mutator->object_heap().FindObject(word).has_value())
+      << "a Member refers to an object that was collected: a Trace does not "
+         "visit the Member, or the destructor of its object looks at it";
 }
 
 void* ReadWeakSlow(absl::FunctionRef<void*()> load) {

@@ -37,6 +37,10 @@ inline void Shade(const void* object) {
 // ReadWeak, if a heap of the process is being collected.
 ABSL_ATTRIBUTE_NOINLINE void* ReadWeakSlow(absl::FunctionRef<void*()> load);
 
+// For checked builds: aborts if the thread is attached to the heap of `object`
+// and there is no object at that place.
+ABSL_ATTRIBUTE_NOINLINE void CheckIsObject(const void* object);
+
 // What `load`, which reads a weak reference, returns; null if that is dead. The
 // object lives until the next safepoint.
 //

@@ -89,7 +89,8 @@ class Member {
   // unchanged.
   T* get() const { return object_.load(std::memory_order_acquire); }
   // The object. If there is none, the program reads at an address near 0 and
-  // faults; checked builds abort with a sentence.
+  // faults; checked builds abort with a sentence, also if the object was
+  // collected because no Trace visits this Member, and no other has its place.
   T* operator->() const { return NotNull(); }
   T& operator*() const { return *NotNull(); }
 
@@ -118,6 +119,7 @@ class Member {
     if constexpr (kCheckedHandles) {
       ABSL_CHECK(object != nullptr)
           << "a null Member is dereferenced: test it first";
+      internal::CheckIsObject(object);
     }
     return object;
   }

@@ -49,8 +49,10 @@ constexpr size_t kStep = 4096;
 constexpr int64_t kSmallBytes = int64_t{1} << 20;
 // While a cycle runs mutators go on until they have allocated so many times the
 // budget again: to wait for its end takes longer than any pause, so only who
-// allocates several times as fast as objects are marked has to.
-constexpr int64_t kBudgetsBeforeWait = 3;
+// allocates several times as fast as objects are marked has to. A small heap is
+// marked in some milliseconds, and is to stay small.
+constexpr double kBudgetsBeforeWait = 3;
+constexpr double kBudgetsBeforeWaitIfSmall = 0.25;
 
 // How many threads mark besides the one that drives.
 int Helpers(const HeapOptions& options) {
@@ -125,8 +127,11 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
       std::max({grown, lowest, std::min(8 * live_bytes, small - live_bytes)});
   const int64_t due_at = AllocatedBytes() + budget;
   due_at_bytes_.store(due_at, std::memory_order_relaxed);
-  wait_at_bytes_.store(due_at + kBudgetsBeforeWait * budget,
-                       std::memory_order_relaxed);
+  const double beside =
+      live_bytes < small / 2 ? kBudgetsBeforeWaitIfSmall : kBudgetsBeforeWait;
+  wait_at_bytes_.store(
+      due_at + static_cast<int64_t>(beside * static_cast<double>(budget)),
+      std::memory_order_relaxed);
   is_small_.store(
       live_bytes <= kSmallBytes && !(stress_.Schedules() && stress_.Toss()),
       std::memory_order_relaxed);

@@ -81,6 +81,26 @@ TEST_F(HandleChecksTest, AUseAfterTheScopeNamesWhereItOpenedAndClosed) {
                "a handle was used after its scope");
 }
 
+struct Forgetful {
+  Member<Node> forgotten;
+  void Trace(auto& /*visitor*/) const {}
+};
+
+TEST_F(HandleChecksTest, FollowingAMemberToACollectedObjectAborts) {
+  HandleScope scope(mutator_);
+  const Handle<Forgetful> object = scope.New<Forgetful>();
+  {
+    HandleScope inner(mutator_);
+    object->forgotten = inner.New<Node>(1);
+  }
+  EXPECT_EQ(object->forgotten->value, 1);
+  heap_->Collect();
+  heap_->Collect();
+  EXPECT_DEATH(static_cast<void>(object->forgotten->value),
+               "a Member refers to an object that was collected: a Trace does "
+               "not visit the Member");
+}
+
 TEST_F(HandleChecksTest, WhereAScopeClosedLongAgoIsNotKnown) {
   HandleScope outer(mutator_);
   EXPECT_DEATH(

@@ -24,6 +24,7 @@ namespace bibop {
 absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
   if (absl::Status s = ApplyStressFromEnvironment(options); !s.ok()) return s;
   if (absl::Status s = Validate(options); !s.ok()) return s;
+  if (absl::Status s = internal::ForkCheck::MayMakeHeap(); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
       ObjectHeap::Create(options.max_bytes);
   if (!objects.ok()) return objects.status();

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "bibop/base/build_config.h"
 #include "bibop/handles/escapable_handle_scope.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
@@ -349,6 +350,23 @@ TEST_F(HeapDeathTest, AHandleIntoAnotherHeapIsTold) {
   const Handle<Payload> object = other_scope.New<Payload>();
   const MutableHandle<Payload> wrong = scope.Mutable(object);
   EXPECT_TRUE(wrong == object);
+  EXPECT_DEATH(heap_->Collect(), "which is not in its heap");
+}
+
+struct RefersToPayload {
+  Member<Payload> payload;
+  void Trace(auto& visitor) const { visitor(payload); }
+};
+
+TEST_F(HeapDeathTest, AMemberIntoAnotherHeapIsTold) {
+  if (!kCheckedHandles) GTEST_SKIP() << "an unchecked build";
+  auto other = Heap::Create({}).value();
+  MutatorScope mutator(*heap_);
+  MutatorScope other_mutator(*other);
+  HandleScope scope(mutator);
+  HandleScope other_scope(other_mutator);
+  const Handle<RefersToPayload> object = scope.New<RefersToPayload>();
+  object->payload = other_scope.New<Payload>();
   EXPECT_DEATH(heap_->Collect(), "which is not in its heap");
 }
 

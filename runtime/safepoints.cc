@@ -70,17 +70,22 @@ void Safepoints::WaitForAnswers() {
     return pending_.load(std::memory_order_relaxed) == 0;
   };
   if (WaitUntil(over, limit_)) return;
-  std::vector<std::string> late;
-  for (const Attached& attached : attached_) {
-    if (attached.owes) late.push_back(Describe(attached));
-  }
-  ABSL_LOG(WARNING)
-      << "the collector, and with it every thread that stopped, has waited "
-      << limit_ << " for " << absl::StrJoin(late, ", ")
-      << ": a thread that computes for long without allocating calls "
-         "Mutator::Safepoint now and then, and one that waits for something, a "
-         "lock for example, does so in a ParkedScope";
-  WaitUntil(over, absl::InfiniteDuration());
+  absl::Duration limit = limit_;
+  do {
+    std::vector<std::string> late;
+    for (const Attached& attached : attached_) {
+      if (attached.owes) late.push_back(Describe(attached));
+    }
+    ABSL_LOG(WARNING)
+        << "the collector, and with it every thread that stopped, has waited "
+        << limit << " for " << absl::StrJoin(late, ", ")
+        << ": a thread that computes for long without allocating calls "
+           "Mutator::Safepoint now and then, and one that waits for something, "
+           "a lock for example, does so in a ParkedScope (or the system lets "
+           "it wait for a processor)";
+    // Again, but ever more rarely.
+    limit *= 10;
+  } while (!WaitUntil(over, limit * 9 / 10));
   ABSL_LOG(WARNING) << "they came to a safepoint after "
                     << absl::FromChrono(std::chrono::steady_clock::now() -
                                         start);

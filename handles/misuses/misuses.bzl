@@ -296,9 +296,21 @@ MISUSES = [
             },
             {
                 "id": "mixes_heaps",
-                "title": "refers to an object of another heap",
+                "title": "makes a `Member` refer to an object of another heap",
+                "checked": ["runtime/heap_test.cc:HeapDeathTest.AMemberIntoAnotherHeapIsTold"],
+                "note": "in the next collection",
+            },
+            {
+                "id": "mixes_heaps_in_a_handle",
+                "title": "makes a `MutableHandle` refer to an object of another heap",
                 "every": ["runtime/heap_test.cc:HeapDeathTest.AHandleIntoAnotherHeapIsTold"],
                 "note": "in the next collection",
+            },
+            {
+                "id": "uses_a_collected_object",
+                "title": "follows a `Member` that no `Trace` visited to an object that was collected",
+                "checked": ["runtime/handle_checks_test.cc:HandleChecksTest.FollowingAMemberToACollectedObjectAborts"],
+                "note": "unless another object has its place",
             },
         ],
     },
@@ -858,6 +870,7 @@ MISUSES = [
                 "src": "classes.cc",
                 "errors": {},
                 "checked": ["containers/containers_test.cc:ContainersDeathTest.AContainerThatTraceForgetsIsTold"],
+                "note": "when it grows",
             },
             {
                 "id": "uses_a_container_after_its_scope",
