@@ -40,6 +40,7 @@
 #include "bibop/runtime/heap.h"
 #include "bibop/runtime/mutator.h"
 #include "bibop/testing/tracked.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
@@ -343,7 +344,8 @@ TEST_F(SpawnTest, AnAnyHandleIsWhatItWasMadeOfAndItsBases) {
       scope.Add(diamond.TryAs<Left>(guard).ToHandleChecked());
   EXPECT_TRUE(base.TryAs<Diamond>(guard).IsEmpty());
   EXPECT_FALSE(base == diamond);
-  EXPECT_EQ(diamond.type_name(), "bibop::{anonymous}::Diamond");
+  EXPECT_THAT(std::string(diamond.type_name()),
+              ::testing::EndsWith("::Diamond"));
   EXPECT_TRUE(AsyncAnyHandle().IsEmpty());
 }
 
@@ -377,7 +379,8 @@ TEST_F(SpawnDeathTest, WhatATaskLeavesOpenIsToldInEveryBuild) {
   EXPECT_DEATH(
       run([](void* at) { ::new (at) AsyncHandleGuard(TaskMutator()); }),
       "leaves open an AsyncHandleGuard");
-  EXPECT_DEATH(run([](void* at) { ::new (at) NoGcScope(TaskMutator()); }),
+  // A NoGcScope, of which clang would see that it stays open.
+  EXPECT_DEATH(run([](void*) { TaskMutator().EnterNoGc(); }),
                "leaves open a NoGcScope");
   EXPECT_DEATH(run([](void* at) { ::new (at) ParkedScope(TaskMutator()); }),
                "a ParkedScope");
