@@ -109,6 +109,7 @@ class MutatorScope {
   // The mutator, which is what functions take.
   // NOLINTNEXTLINE(google-explicit-constructor): a scope stands for its mutator
   operator Mutator&() & ABSL_ATTRIBUTE_LIFETIME_BOUND { return *mutator_; }
+  // To call its functions.
   Mutator* operator->() & ABSL_ATTRIBUTE_LIFETIME_BOUND {
     return mutator_.get();
   }
