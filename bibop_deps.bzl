@@ -17,7 +17,7 @@ load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
 load("//third_party/libc_malloc:repository.bzl", "libc_malloc_repository")
 
 def bibop_deps():
-    """Declares every repository that Bibop's libraries, tests and benchmarks use."""
+    """Declares every repository that Bibop's libraries, tests, benchmarks and examples use."""
     maybe(
         http_archive,
         name = "platforms",
@@ -72,6 +72,15 @@ def bibop_deps():
         sha256 = "f3bac015305fbb700545bd2959fbc52d75a1ec2e05f9c7f695801273ceb78cf5",
         strip_prefix = "asio-asio-1-34-2",
         urls = ["https://github.com/chriskohlhoff/asio/archive/refs/tags/asio-1-34-2.tar.gz"],
+    )
+
+    maybe(
+        http_archive,
+        name = "llhttp",
+        build_file = Label("//third_party/llhttp:llhttp.BUILD"),
+        sha256 = "9da0d23453e8e242cf3b2bc5d6fb70b1517b8a70520065fcbad6be787e86638e",
+        strip_prefix = "llhttp-release-v8.1.0",
+        urls = ["https://github.com/nodejs/llhttp/archive/refs/tags/release/v8.1.0.tar.gz"],
     )
 
     # google/tcmalloc wants protobuf and more, which WORKSPACE has no short way to:

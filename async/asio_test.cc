@@ -1,9 +1,8 @@
 // Coroutines of Asio that hold objects while they sleep.
 
-// ThreadSanitizer does not know fences; mutexes order the same, but for the
-// counts of Asio's executors.
+// ThreadSanitizer does not know fences, which the counts of Asio's executors
+// have.
 #ifdef __SANITIZE_THREAD__
-#define ASIO_DISABLE_FENCED_BLOCK
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
 

@@ -112,6 +112,24 @@ TEST_P(AsyncHandleScopeTest, AScopeAloneKeepsItsObjectsAndThenLetsThemDie) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
+TEST_P(AsyncHandleScopeTest, TheHeapCountsItsScopesHoweverLongTheyAre) {
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  EXPECT_EQ(heap_->CountAsyncScopes(), 0u);
+  std::vector<AsyncHandleScope> scopes;
+  for (int i = 0; i < 1000; ++i) {
+    scopes.emplace_back(*heap_);
+    for (int n = 0; n < i % 20; ++n) AddNode(mutator, scopes.back(), n);
+  }
+  EXPECT_EQ(heap_->CountAsyncScopes(), 1000u);
+  // A thread that is not attached frees blocks in a way of its own.
+  OnAnotherThread(
+      [&scopes]() { scopes.erase(scopes.begin() + 400, scopes.end()); });
+  EXPECT_EQ(heap_->CountAsyncScopes(), 400u);
+  scopes.clear();
+  EXPECT_EQ(heap_->CountAsyncScopes(), 0u);
+}
+
 TEST_P(AsyncHandleScopeTest, WhatAGuardRootsLivesAsLongAsTheGuard) {
   MutatorScope attached(*heap_);
   Mutator& mutator = attached;

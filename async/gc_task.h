@@ -133,6 +133,11 @@ class Capture {
 template <class... Ts>
 Capture(Ts...) -> Capture<Ts...>;
 
+// It has roots, not the Handles: a coroutine of an adapter may have it as a
+// parameter.
+template <class... Ts>
+constexpr bool kHoldsScoped<Capture<Ts...>> = false;
+
 // A task that calls a stateless F with what was captured.
 template <class F, class... Ts>
 class GcTask {
@@ -164,6 +169,9 @@ class GcTask {
  private:
   Capture<Ts...> captured_;
 };
+
+template <class F, class... Ts>
+constexpr bool kHoldsScoped<GcTask<F, Ts...>> = false;
 
 }  // namespace bibop
 

@@ -151,6 +151,16 @@ void AsyncSlotPool::Abandon() {
   AddRemaining(in_use);
 }
 
+size_t AsyncSlotPool::CountScopes() const {
+  size_t count = 0;
+  ForEachBlockInUse([&count](const AsyncSlotBlock& block, AsyncScopeNumber) {
+    const uintptr_t link = block.link.load(std::memory_order_relaxed);
+    const bool is_last = AsyncSlotBlock::NextIn(link) == nullptr;
+    count += is_last ? 1 : 0;
+  });
+  return count;
+}
+
 void AsyncSlotPool::ReportRemaining() const {
   std::set<AsyncScopeNumber> seen;
   std::map<std::pair<absl::string_view, uint32_t>, size_t> places;

@@ -251,6 +251,11 @@ class AsyncSlotPool {
   // Shows all.
   void VisitRoots(RootVisitor& visitor) const;
 
+  // The number of scopes; those that are made or destroyed meanwhile may be
+  // counted or not. Looks at each block, free ones too: some nanoseconds each.
+  // Any thread may call it.
+  size_t CountScopes() const;
+
   // The number of blocks, free ones included. Any thread may call it.
   size_t capacity() const ABSL_LOCKS_EXCLUDED(mutex_);
 

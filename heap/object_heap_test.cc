@@ -1,5 +1,6 @@
 #include "bibop/heap/object_heap.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -126,6 +127,63 @@ TEST_F(ObjectHeapTest, AMixedBlockIsSweptBeforeItIsAllocatedIn) {
   EXPECT_EQ(cells.cells.last - cells.cells.first, 3u);
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
   heap_->ReturnCells(CellsFor::kObjects, size_class, cells);
+}
+
+// What took 4 ms of an allocation: the blocks of what lives long were all swept
+// before a new one was taken.
+TEST_F(ObjectHeapTest, AnAllocationSweepsSomeTensOfFullBlocksAndThenTakesANew) {
+  constexpr size_t kBlocks = 200;
+  constexpr int64_t kMostSwept = 64;
+  struct Kind {
+    const char* name;
+    size_t size;
+    size_t in_a_block;
+  };
+  const size_t mixed_size = kTypeInfo<WithTracked>.cell_size + 24;
+  const Kind kinds[] = {
+      {"uniform", sizeof(WithTracked),
+       kBlockSize / kTypeInfo<WithTracked>.cell_size},
+      {"mixed", mixed_size, SizeClassOf(FindSizeClass(mixed_size, 8)).cells}};
+  std::vector<void*> live = AllocateWhileRare<WithTracked>();
+  for (void* cell : live) new (cell) WithTracked(lifetimes_);
+  for (const Kind& kind : kinds) {
+    SCOPED_TRACE(kind.name);
+    const auto allocate = [&]() {
+      void* cell = kind.size == sizeof(WithTracked)
+                       ? Allocate<WithTracked>().value()
+                       : Allocate<WithTracked>(kind.size).value();
+      return new (cell) WithTracked(lifetimes_);
+    };
+    std::set<const BlockDescriptor*> blocks;
+    for (size_t i = 0; i < kBlocks * kind.in_a_block; ++i) {
+      live.push_back(allocate());
+      blocks.insert(Cage::DescriptorOf(live.back()));
+    }
+    Collect(live);
+    const auto swept = [&]() {
+      return std::count_if(blocks.begin(), blocks.end(),
+                           [this](const BlockDescriptor* block) {
+                             return block->SweptEpoch() == heap_->epoch();
+                           });
+    };
+    // At first there is room, in the last blocks.
+    int64_t before = 0;
+    int64_t most = 0;
+    for (size_t i = 0; i < 20 * kind.in_a_block; ++i) {
+      live.push_back(allocate());
+      const int64_t now = swept();
+      most = std::max(most, now - before);
+      before = now;
+    }
+    EXPECT_GE(most, 8) << "room is looked for first";
+    EXPECT_LE(most, kMostSwept) << "of " << blocks.size() << " blocks";
+    // The others have their turn.
+    heap_->FinishSweep();
+    for (const BlockDescriptor* block : blocks) {
+      ASSERT_EQ(block->SweptEpoch(), heap_->epoch());
+    }
+  }
+  EXPECT_EQ(lifetimes_.dead(), 0);
 }
 
 TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {

@@ -90,6 +90,12 @@ class Heap {
   // What happened so far. Any thread may call it.
   HeapStats stats() const;
 
+  // How many AsyncHandleScopes there are: a gauge that shows a task that never
+  // ends. Takes some milliseconds for a million, since it looks at each. Those
+  // that are made or destroyed meanwhile may be counted or not. Any thread may
+  // call it.
+  size_t CountAsyncScopes() const { return async_slots().CountScopes(); }
+
   // The slots of AsyncHandleScopes, for these. Any thread may call it.
   AsyncSlotPool& async_slots() const { return *roots_.async; }
 

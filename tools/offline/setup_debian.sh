@@ -9,7 +9,7 @@
 #
 #   ${BIBOP_BAZEL_PREFIX:-${XDG_CACHE_HOME:-~/.cache}/bibop-bazel}/v-<hash>
 #     bin/bazel   Bazel 7.x, with the settings below
-#     modules/    the modules that MODULE.bazel and WORKSPACE name
+#     modules/    the modules and archives that MODULE.bazel and WORKSPACE name
 #     bazelrc     --override_module for bzlmod, --override_repository for WORKSPACE,
 #                 no registry asked, no download
 #
@@ -42,7 +42,8 @@ prefix=${BIBOP_BAZEL_PREFIX:-${cache:+$cache/bibop-bazel}}
 [[ $prefix =~ ^/[A-Za-z0-9/._+@-]+$ ]] ||
   die "'$prefix' is no absolute path of plain characters: set BIBOP_BAZEL_PREFIX to one"
 
-id=$(cat "$here/setup_debian.sh" "$here/lcov_merger.py" - <<<"$suite $prefix" | sha256sum | cut -c1-12)
+llhttp_build=$here/../../third_party/llhttp/llhttp.BUILD
+id=$(cat "$here/setup_debian.sh" "$here/lcov_merger.py" "$llhttp_build" - <<<"$suite $prefix" | sha256sum | cut -c1-12)
 place=$prefix/v-$id
 if [[ -d $place ]]; then
   touch "$place" 2>/dev/null || true # In use: see the end of this script.
@@ -134,7 +135,7 @@ archives() {
                $1 !~ /security/ && !seen[$1]++ { print $1 }'
 }
 mapfile -t uris < <(archives)
-if ((${#uris[@]} == 0)) || ! candidate libgoogle-perftools-dev; then
+if ((${#uris[@]} == 0)) || ! candidate libgoogle-perftools-dev || ! candidate node-llhttp; then
   update_lists
   mapfile -t uris < <(archives)
 fi
@@ -192,8 +193,9 @@ private apt-get -qq -y --download-only install bazel-bootstrap "$jre" >/dev/null
 log "downloading the sources of the modules"
 (cd "$apt/src" && private apt-get -qq source --download-only abseil googletest benchmark >/dev/null)
 (cd "$apt/src" && private apt-get -qq download libasio-dev)
-# The malloc is a compiled library, so it is the one of this machine's own suite.
-(cd "$apt/src" && "${machine_apt[@]}" download libgoogle-perftools-dev </dev/null)
+# The malloc is a compiled library, so it is the one of this machine's own suite; and
+# bookworm's llhttp is the very version that MODULE.bazel names.
+(cd "$apt/src" && "${machine_apt[@]}" download libgoogle-perftools-dev node-llhttp </dev/null)
 
 # ---- Bazel ---------------------------------------------------------------------------
 log "unpacking"
@@ -333,6 +335,15 @@ cc_library(
 )
 EOF
 
+# llhttp: the C sources, laid out as in the archive that MODULE.bazel names.
+llhttp=$work/modules/llhttp
+mkdir -p "$llhttp"
+dpkg-deb --fsys-tarfile "$apt"/src/node-llhttp_*.deb | tar -xf - -C "$llhttp" \
+  --transform 's|^\./usr/share/include/llhttp|include|;s|^\./usr/share/llhttp|src|' \
+  ./usr/share/include/llhttp ./usr/share/llhttp
+cp "$llhttp_build" "$llhttp/BUILD.bazel"
+: > "$llhttp/WORKSPACE"
+
 # google/tcmalloc is not in Debian; gperftools' malloc of the same ancestry
 # stands in for it, under the same label, @tcmalloc//tcmalloc.
 tcmalloc=$work/modules/tcmalloc
@@ -389,6 +400,8 @@ EOF
     name=$(basename "$d")
     if [[ $name == remote_coverage_tools ]]; then # A repository of an extension of bazel_tools.
       echo "common --override_repository=bazel_tools~remote_coverage_tools_extension~$name=$place/modules/$name"
+    elif [[ $name == llhttp ]]; then # An archive that the root module names.
+      echo "common --override_repository=_main~_repo_rules~$name=$place/modules/$name"
     else
       echo "common --override_module=$name=$place/modules/$name"
     fi
