@@ -48,7 +48,7 @@ absl::StatusOr<LoadReport> GraphStore::TryLoad(Mutator& mutator) {
 
   HandleScope scope(mutator);
   const absl::StatusOr<Handle<pkgraph::Graph>> graph =
-      LoadGraph(mutator, text, (*input)->name());
+      pkgraph::LoadGraph(mutator, text, (*input)->name());
   if (!graph.ok()) return graph.status();
   root_->current = scope.New<LoadedIndex>(*graph, alive_);
   return LoadReport{.packages = (*graph)->package_count,

@@ -11,12 +11,12 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/log_severity.h"
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/log/globals.h"
 #include "absl/log/initialize.h"
-#include "absl/base/log_severity.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -149,10 +149,10 @@ int Main() {
       Daemon::Start(*std::move(options));
   if (!daemon.ok()) return Fail(daemon.status(), kFailed);
   const LoadReport& loaded = (*daemon)->loaded();
-  std::cout << index << ": " << loaded.packages << " names, "
-            << loaded.versions << " versions, read in "
-            << absl::FormatDuration(absl::Trunc(loaded.elapsed,
-                                                absl::Milliseconds(1)))
+  std::cout << index << ": " << loaded.packages << " names, " << loaded.versions
+            << " versions, read in "
+            << absl::FormatDuration(
+                   absl::Trunc(loaded.elapsed, absl::Milliseconds(1)))
             << "\n"
             << (*daemon)->Url() << std::endl;
   const absl::Duration grace = absl::GetFlag(FLAGS_shutdown_grace);
