@@ -76,7 +76,7 @@ absl::Status Daemon::Listen() {
       },
       options_.http,
       [this](const HttpRequest& request, HttpResponse& response) {
-        return service_->Handle(request, response);
+        return service_->Answer(request, response);
       });
   if (!server.ok()) return server.status();
   server_ = *std::move(server);

@@ -97,7 +97,7 @@ struct Service::Route {
   std::string_view method;
   std::string_view name;  // the first segment of the path
   size_t arguments;       // how many segments follow
-  asio::awaitable<void> (Service::*handle)(const HttpRequest&, HttpResponse&);
+  asio::awaitable<void> (Service::*answer)(const HttpRequest&, HttpResponse&);
 };
 
 const Service::Route Service::kRoutes[] = {
@@ -121,7 +121,7 @@ Service::Service(Heap& heap, const GraphStore& store, Reloader& reloader,
       reloader_(reloader),
       metrics_(std::move(metrics)) {}
 
-asio::awaitable<void> Service::Handle(const HttpRequest& request,
+asio::awaitable<void> Service::Answer(const HttpRequest& request,
                                       HttpResponse& response) {
   const std::string_view name =
       request.path.empty() ? std::string_view() : request.path[0];
@@ -131,7 +131,7 @@ asio::awaitable<void> Service::Handle(const HttpRequest& request,
     // To HEAD the response leaves the body out.
     if (route.method == request.method ||
         (route.method == "GET" && request.method == "HEAD")) {
-      return (this->*route.handle)(request, response);
+      return (this->*route.answer)(request, response);
     }
     response.AddHeader("Allow", route.method);
     return SendError(response, 405, "the path knows no such method");

@@ -21,11 +21,12 @@
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_SERVICE_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_SERVICE_H_
 
-#include <cstddef>
 #include <functional>
 
 #include "absl/base/attributes.h"
 #include "asio/awaitable.hpp"
+#include "bibop/examples/pkgraph/edges.h"
+#include "bibop/examples/pkgraph/package.h"
 #include "bibop/examples/pkgraphd/graph_store.h"
 #include "bibop/examples/pkgraphd/http_message.h"
 #include "bibop/examples/pkgraphd/metrics.h"
@@ -44,7 +45,7 @@ class Service {
 
   // Answers a request, as an HttpHandler does. A task of the heap. The service
   // exists until it is done.
-  asio::awaitable<void> Handle(const HttpRequest& request,
+  asio::awaitable<void> Answer(const HttpRequest& request,
                                HttpResponse& response);
 
  private:
