@@ -115,15 +115,16 @@ class ServiceTest : public testing::Test {
 };
 
 TEST_F(ServiceTest, EachPathHasItsAnswer) {
-  Start(absl::StrCat(Stanza("a", "Depends: b++ | v (>= 2)\nRecommends: c\n"),
+  Start(absl::StrCat(Stanza("a", "Depends: b++ | v\nRecommends: c\n"),
                      Stanza("b++"), Stanza("c", "Provides: v\n")));
   const struct {
     std::string_view target;
     std::string_view answer;
   } kAnswers[] = {
       {"/package/a",
-       R"({"package": "a", "state": "available", "versions": [{"version": "1", "Depends": ["b++ | v (>= 2)"], "Recommends": ["c"]}]}
-)"},
+       R"({"package": "a", "state": "available", "versions": [)"
+       R"({"version": "1", "Depends": ["b++ | v"], "Recommends": ["c"]}]})"
+       "\n"},
       {"/closure/a", R"({"package": "b++", "state": "available", "distance": 1}
 {"package": "v", "state": "virtual", "distance": 1}
 {"package": "c", "state": "available", "distance": 2}
@@ -137,24 +138,26 @@ TEST_F(ServiceTest, EachPathHasItsAnswer) {
       {"/rdeps/b%2B%2B", R"({"package": "a", "field": "Depends"}
 )"},
       {"/why/a/c",
-       R"({"path": [{"from": "a", "field": "Depends", "item": "b++ | v (>= 2)", "to": "v"}, {"from": "v", "field": "Provides", "item": "v", "to": "c"}]
-}
-)"},
+       R"({"path": [)"
+       R"({"from": "a", "field": "Depends", "item": "b++ | v", "to": "v"}, )"
+       R"({"from": "v", "field": "Provides", "item": "v", "to": "c"}]})"
+       "\n"},
       {"/why/c/a", R"({"path": null}
 )"},
       {"/search?q=%2B", R"({"query": "+", "found": 1, "packages": ["b++"]}
 )"},
       {"/healthz", "ok\n"},
-};
-for (const auto& [target, answer] : kAnswers) {
-  const HttpReply reply = Get(target);
-  EXPECT_EQ(reply.status, 200) << target;
-  EXPECT_EQ(reply.body, answer) << target;
-}
-EXPECT_TRUE(absl::StrContains(Get("/").body, "/closure/NAME"));
-EXPECT_TRUE(absl::StrContains(Get("/metrics").body, "\nbibop_async_scopes 0"));
-EXPECT_TRUE(absl::StrContains(Get("/gcz.json").body, "\"live_bytes\""));
-EXPECT_EQ(Get("/gcz").Header("content-type"), "text/html; charset=utf-8");
+  };
+  for (const auto& [target, answer] : kAnswers) {
+    const HttpReply reply = Get(target);
+    EXPECT_EQ(reply.status, 200) << target;
+    EXPECT_EQ(reply.body, answer) << target;
+  }
+  EXPECT_TRUE(absl::StrContains(Get("/").body, "/closure/NAME"));
+  EXPECT_TRUE(
+      absl::StrContains(Get("/metrics").body, "\nbibop_async_scopes 0"));
+  EXPECT_TRUE(absl::StrContains(Get("/gcz.json").body, "\"live_bytes\""));
+  EXPECT_EQ(Get("/gcz").Header("content-type"), "text/html; charset=utf-8");
 }
 
 TEST_F(ServiceTest, WhatThereIsNotIsToldOf) {
