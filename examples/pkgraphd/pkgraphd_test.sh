@@ -47,9 +47,9 @@ ends() {
 rejects() {
   local code=0 expected=$1 text=$2
   shift 2
-  "$pkgraphd" "$@" >output 2>errors || code=$?
-  [[ $code == "$expected" ]] || fail "$*: exit code $code, not $expected: $(cat errors)"
-  grep -qF -- "$text" errors || fail "$*: does not say '$text' but: $(cat errors)"
+  "$pkgraphd" "$@" >rejected_output 2>rejected || code=$?
+  [[ $code == "$expected" ]] || fail "$*: exit code $code, not $expected: $(cat rejected)"
+  grep -qF -- "$text" rejected || fail "$*: does not say '$text' but: $(cat rejected)"
 }
 
 # ---- it serves until it is told to end ---------------------------------------------

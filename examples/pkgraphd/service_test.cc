@@ -60,8 +60,9 @@ std::string WideClosure(std::string_view prefix, int versions, int count) {
   return lines;
 }
 
-// 14 MB of answer: more than the kernel takes while the client does not read.
-constexpr int kVersions = 4, kCount = 50000;
+// 9 MB of answer: more than the kernel takes while the client does not read.
+constexpr int kVersions = 8, kCount = 4500;
+std::string Long(char letter) { return std::string(200, letter); }
 
 class ServiceTest : public testing::Test {
  protected:
@@ -209,7 +210,7 @@ TEST_F(ServiceTest, AReloadThatFailsSaysWhyAndLeavesTheGraph) {
 }
 
 TEST_F(ServiceTest, AnAnswerIsOfOneGraphThoughThatIsReplacedMeanwhile) {
-  Start(WideIndex("old", kVersions, kCount));
+  Start(WideIndex(Long('o'), kVersions, kCount));
   Write(WideIndex("new", 1, 10));
   std::string body;
   bool reloaded = false;
@@ -228,14 +229,14 @@ TEST_F(ServiceTest, AnAnswerIsOfOneGraphThoughThatIsReplacedMeanwhile) {
       });
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->status, 200);
-  EXPECT_TRUE(body == WideClosure("old", kVersions, kCount));
+  EXPECT_TRUE(body == WideClosure(Long('o'), kVersions, kCount));
   EXPECT_TRUE(Becomes([&] { return daemon_->heap().CountAsyncScopes() == 0; }));
   EXPECT_TRUE(Becomes([&] { return GraphsAfterCollection() == 1; }));
 }
 
 TEST_F(ServiceTest, AClientThatGoesMidwayLeavesNothing) {
-  Start(WideIndex("p", kVersions, kCount));
-  for (int i = 0; i < 20; ++i) {
+  Start(WideIndex(Long('p'), kVersions, kCount));
+  for (int i = 0; i < 5; ++i) {
     HttpClient client(Server());
     EXPECT_TRUE(absl::IsCancelled(
         client.Get("/closure/top", [](std::string_view) { return false; })
@@ -247,7 +248,7 @@ TEST_F(ServiceTest, AClientThatGoesMidwayLeavesNothing) {
 }
 
 TEST_F(ServiceTest, AShutdownCutsWhatDoesNotFinishAndLeavesNothing) {
-  Start(WideIndex("p", kVersions, kCount));
+  Start(WideIndex(Long('p'), kVersions, kCount));
   bool is_shut_down = false;
   const absl::StatusOr<HttpReply> reply =
       HttpClient(Server()).Get("/closure/top", [&](std::string_view) {
@@ -264,7 +265,7 @@ TEST_F(ServiceTest, AShutdownCutsWhatDoesNotFinishAndLeavesNothing) {
 }
 
 TEST_F(ServiceTest, AShutdownLetsAReloadFinish) {
-  Start(WideIndex("p", kVersions, kCount));
+  Start(WideIndex(Long('p'), kVersions, kCount));
   std::thread client([this] {
     const absl::StatusOr<HttpReply> reply =
         HttpClient(Server()).Post("/reload", "text/plain", "");
