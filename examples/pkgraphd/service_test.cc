@@ -165,10 +165,9 @@ TEST_F(ServiceTest, WhatThereIsNotIsToldOf) {
   Start(Stanza("libfoo"));
   const HttpReply unknown = Get("/package/libfo");
   EXPECT_EQ(unknown.status, 404);
-  EXPECT_EQ(
-      unknown.body,
-      R"({"error": "the index has no package \"libfo\": did you mean \"libfoo\"?"})"
-      "\n");
+  EXPECT_EQ(unknown.body, R"({"error": "the index has no package \"libfo\": )"
+                          R"(did you mean \"libfoo\"?"})"
+                          "\n");
   EXPECT_EQ(Get("/closure/nothing").status, 404);
   EXPECT_EQ(Get("/rdeps/nothing").status, 404);
   EXPECT_EQ(Get("/why/libfoo/nothing").status, 404);
