@@ -115,6 +115,7 @@ int HttpRequestParser::OnHeaderValue(std::string_view part) {
 }
 
 int HttpRequestParser::OnHeaderComplete() {
+  if (head_complete_) return 0;  // A trailer: they are read and dropped.
   const std::string field = std::exchange(field_, {});
   const std::string whole_value = std::exchange(value_, {});
   const std::string_view value = absl::StripAsciiWhitespace(whole_value);

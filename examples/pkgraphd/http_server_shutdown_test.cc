@@ -52,6 +52,7 @@ TEST(HttpServerShutdown, LetsARequestFinishAndClosesAfterIt) {
   server.OpenGate();
   EXPECT_THAT(client.ReadAll(), AllOf(HasSubstr("Connection: close\r\n"),
                                       EndsWith("\r\n\r\nwaited\n")));
+  client.Close();
   shutdown.join();
 }
 
@@ -65,6 +66,7 @@ TEST(HttpServerShutdown, LetsAStreamFinish) {
   EXPECT_EQ(idle.ReadAll(), "");
   server.OpenGate();
   EXPECT_THAT(client.ReadAll(), EndsWith("second\n\r\n0\r\n\r\n"));
+  client.Close();
   shutdown.join();
 }
 
@@ -81,6 +83,7 @@ TEST(HttpServerShutdown, LetsARequestThatIsBeingSentFinish) {
   client.Send("abc");
   EXPECT_THAT(client.ReadAll(), AllOf(HasSubstr("Connection: close\r\n"),
                                       EndsWith("\r\n\r\nabc")));
+  client.Close();
   shutdown.join();
 }
 
