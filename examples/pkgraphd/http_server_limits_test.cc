@@ -1,13 +1,17 @@
 // What the HTTP server does about clients that are malformed, slow, or too
 // many.
 
-#include <cstddef>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/log/absl_check.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -183,6 +187,39 @@ TEST(HttpServerLimits, RefusesConnectionsBeyondTheMost) {
   third.Send(kEcho);
   EXPECT_THAT(third.ReadUntil("echo\n\n\n"), StartsWith("HTTP/1.1 200 OK"));
   EXPECT_EQ(server.server().stats().connections_refused, 1);
+}
+
+absl::Duration ProcessorTime() {
+  timespec time;
+  ABSL_CHECK_EQ(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time), 0);
+  return absl::DurationFromTimespec(time);
+}
+
+TEST(HttpServerLimits, WaitsForDescriptorsIfThereAreNone) {
+  TestServer server;
+  RawClient before(server.port());
+  before.Send(kEcho);
+  EXPECT_THAT(before.ReadUntil("echo\n\n\n"), StartsWith("HTTP/1.1 200 OK"));
+  // One more descriptor, which the client takes.
+  const int next = dup(0);
+  ASSERT_GE(next, 0);
+  close(next);
+  rlimit limit;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit low = limit;
+  low.rlim_cur = static_cast<rlim_t>(next) + 1;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const absl::Duration start = ProcessorTime();
+  RawClient client(server.port());
+  client.Send(kEcho);
+  absl::SleepFor(absl::Milliseconds(300));
+  // It neither gives up nor tries all the time.
+  EXPECT_LT(ProcessorTime() - start, absl::Milliseconds(150));
+  EXPECT_EQ(server.server().stats().connections_accepted, 1);
+  before.Send(kEcho);
+  EXPECT_THAT(before.ReadUntil("echo\n\n\n"), StartsWith("HTTP/1.1 200 OK"));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_THAT(client.ReadUntil("echo\n\n\n"), StartsWith("HTTP/1.1 200 OK"));
 }
 
 TEST(HttpServerLimits, ServesOthersWhileHundredsSayNothing) {
