@@ -115,9 +115,11 @@ int HttpRequestParser::OnHeaderValue(std::string_view part) {
 }
 
 int HttpRequestParser::OnHeaderComplete() {
+  if (head_complete_) return 0;  // A trailer: they are read and dropped.
   const std::string field = std::exchange(field_, {});
   const std::string whole_value = std::exchange(value_, {});
   const std::string_view value = absl::StripAsciiWhitespace(whole_value);
+  if (field.empty()) return Fail(400, "a header field has no name");
   if (absl::EqualsIgnoreCase(field, "host")) {
     ++hosts_;
   } else if (absl::EqualsIgnoreCase(field, "content-length")) {

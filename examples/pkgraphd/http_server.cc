@@ -202,11 +202,11 @@ void HttpServer::Core::Shutdown(absl::Duration grace) {
   // The executors need not run any more after the first call.
   if (NoneIsLeft()) return;
   draining_ = true;
+  context_->draining.store(true, std::memory_order_relaxed);
   asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
     std::error_code ignored;
     self->acceptor_.close(ignored);
   });
-  context_->draining.store(true, std::memory_order_relaxed);
   for (const Connection& connection : connections_) connection->CloseIfIdle();
   const absl::Condition none_is_left(this, &Core::NoneIsLeft);
   if (mutex_.AwaitWithTimeout(none_is_left, grace)) return;

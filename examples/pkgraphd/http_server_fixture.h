@@ -56,7 +56,8 @@ class TestServer {
 // A client that sends any bytes, and sees any bytes.
 class RawClient {
  public:
-  // Connects to a port of this machine.
+  // Connects to a port of this machine. If nobody listens there, that is like a
+  // server that closes the connection.
   explicit RawClient(uint16_t port);
   ~RawClient();
 
