@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <future>
 #include <memory>
@@ -17,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/log/absl_check.h"
+#include "absl/strings/numbers.h"
 #include "asio/awaitable.hpp"
 #include "asio/bind_cancellation_slot.hpp"
 #include "asio/cancellation_signal.hpp"
@@ -273,14 +276,25 @@ class BusyAsioTest : public AsioTest {
 };
 
 struct Totals {
-  std::atomic<int> done = 0;
+  std::atomic<unsigned> done = 0;
   std::atomic<int> wrong = 0;
 };
+
+// How many coroutines: BIBOP_COROUTINES, by default so many that it takes
+// seconds.
+unsigned Coroutines() {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): it only reads
+  const char* text = std::getenv("BIBOP_COROUTINES");
+  unsigned number = 0;
+  if (text == nullptr) return 5000;
+  ABSL_CHECK(absl::SimpleAtoi(text, &number)) << "BIBOP_COROUTINES=" << text;
+  return number;
+}
 
 // Each has a list of nodes that its own scope holds, and takes nodes from a
 // shared table and puts others there.
 TEST_F(BusyAsioTest, ManyCoroutinesChangeAGraphOnFourThreads) {
-  constexpr int kCoroutines = 5000;
+  const unsigned coroutines = Coroutines();
   constexpr int kSuspensions = 20;
   static Totals* totals;
   static Lifetimes* lifetimes;
@@ -295,7 +309,7 @@ TEST_F(BusyAsioTest, ManyCoroutinesChangeAGraphOnFourThreads) {
       Mutator& mutator = attached;
       HandleScope scope(mutator);
       const Handle<Table> table = scope.NewArray<Member<Node>>(64);
-      for (unsigned i = 0; i < kCoroutines; ++i) {
+      for (unsigned i = 0; i < coroutines; ++i) {
         HandleScope one(mutator);
         const Handle<Node> first = one.New<Node>(lifetimes_, 0);
         SpawnWithGc(
@@ -340,11 +354,12 @@ TEST_F(BusyAsioTest, ManyCoroutinesChangeAGraphOnFourThreads) {
             });
       }
     }).join();
-    while (counts.done < kCoroutines) heap_->Collect();
+    while (counts.done < coroutines) heap_->Collect();
     pool.join();
   }
   EXPECT_EQ(counts.wrong, 0);
-  EXPECT_EQ(lifetimes_.born(), kCoroutines * (kSuspensions + 1));
+  EXPECT_EQ(lifetimes_.born(),
+            static_cast<int64_t>(coroutines) * (kSuspensions + 1));
   CollectAndDestroy();
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
