@@ -30,8 +30,8 @@ std::string Suggestion(Mutator& mutator, Handle<Graph> graph,
   for (const Package* package = graph->first.get(); package != nullptr;
        package = package->next_in_graph.get()) {
     if (package->id % kNamesBetweenSafepoints == 0) mutator.Safepoint();
-    const auto [shorter, longer] =
-        std::minmax(name.size(), package->name.size());
+    const size_t shorter = std::min(name.size(), package->name.size());
+    const size_t longer = std::max(name.size(), package->name.size());
     if (longer > kLongestName || longer - shorter >= closest) continue;
     const size_t distance = EditDistance(name, package->name);
     if (distance >= closest) continue;
