@@ -125,9 +125,9 @@ enum class PackageState : uint8_t {
   kMissing,    // other packages name it, and that is all
 };
 
-// The functions below read the graph and allocate nothing in it, so their thread
-// comes to no safepoint while they run: for them a reference is as good as a
-// handle.
+// The functions below read the graph and allocate nothing in it, so their
+// thread comes to no safepoint while they run: for them a reference is as good
+// as a handle.
 
 // "available", "virtual" or "missing".
 std::string_view ToString(PackageState state);
