@@ -1,16 +1,23 @@
 #include "bibop/examples/pkgraphd/graph_store.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "asio/co_spawn.hpp"
+#include "asio/post.hpp"
 #include "asio/thread_pool.hpp"
 #include "asio/use_future.hpp"
 #include "bibop/async/asio.h"
@@ -86,30 +93,66 @@ TEST_F(GraphStoreTest, AnErrorLeavesTheOldGraph) {
   EXPECT_EQ(store.failures(), 2);
 }
 
-TEST_F(GraphStoreTest, WhoAsksForAReloadSeesAFileReadAfterThat) {
-  std::unique_ptr<GraphStore> store;
-  Write(kOne);
-  {
+// The index is a pipe, which is read when somebody writes it.
+class PipeTest : public GraphStoreTest {
+ protected:
+  PipeTest() {
+    Write(kOne);
     MutatorScope mutator(*heap_);
-    store = std::make_unique<GraphStore>(mutator, file_);
-    ASSERT_TRUE(store->Load(mutator).ok());
+    store_ = std::make_unique<GraphStore>(mutator, file_);
+    EXPECT_TRUE(store_->Load(mutator).ok());
+    std::filesystem::remove(file_);
+    EXPECT_EQ(mkfifo(file_.c_str(), 0600), 0);
   }
-  asio::thread_pool pool(2);
-  Reloader reloader(*heap_, *store);
+  ~PipeTest() override { std::filesystem::remove(file_); }
+
+  std::unique_ptr<GraphStore> store_;
+};
+
+TEST_F(PipeTest, NoCollectionWaitsForAnIndexThatIsBeingRead) {
+  std::thread loader([&] {
+    MutatorScope mutator(*heap_);
+    EXPECT_EQ(store_->Load(mutator)->packages, 1u);
+  });
+  while (store_->loads() < 2) std::this_thread::yield();
+  heap_->Collect();
+  const int pipe = open(file_.c_str(), O_WRONLY);
+  ASSERT_GE(pipe, 0);
+  ASSERT_EQ(write(pipe, kOne, 10), 10);
+  // Once these were read the loader waits for more.
+  for (int unread = 1; unread != 0;) {
+    ASSERT_EQ(ioctl(pipe, FIONREAD, &unread), 0);
+  }
+  heap_->Collect();
+  ASSERT_EQ(write(pipe, kOne + 10, sizeof(kOne) - 11),
+            static_cast<ssize_t>(sizeof(kOne) - 11));
+  close(pipe);
+  loader.join();
+}
+
+TEST_F(PipeTest, ReloadsThatWaitShareTheNextIndex) {
+  asio::thread_pool pool(1);
+  Reloader reloader(*heap_, *store_);
   const AsioExecutor executor(*heap_, pool.get_executor());
-  for (const bool is_two : {true, false, true, false}) {
-    Write(is_two ? kTwo : kOne);
-    // All these come after the change: none may get an index from before it,
-    // and those that wait share one.
-    std::vector<std::future<absl::StatusOr<LoadReport>>> reports(20);
-    for (auto& report : reports) {
-      report = asio::co_spawn(executor, reloader.Reload(), asio::use_future);
-    }
-    for (auto& report : reports) {
-      EXPECT_EQ(report.get()->packages, is_two ? 2u : 1u);
-    }
+  std::future<absl::StatusOr<LoadReport>> first =
+      asio::co_spawn(executor, reloader.Reload(), asio::use_future);
+  while (store_->loads() < 2) std::this_thread::yield();
+  // While the first index is read:
+  std::vector<std::future<absl::StatusOr<LoadReport>>> others;
+  for (int i = 0; i < 10; ++i) {
+    others.push_back(
+        asio::co_spawn(executor, reloader.Reload(), asio::use_future));
   }
-  EXPECT_GT(store->loads(), 4);
+  asio::post(pool, asio::use_future).get();  // all have come
+  std::ofstream(file_) << kOne;
+  EXPECT_EQ(first.get()->number, 2);
+  std::ofstream(file_) << kTwo;
+  for (auto& other : others) {
+    const absl::StatusOr<LoadReport> report = other.get();
+    EXPECT_EQ(report->number, 3);
+    EXPECT_EQ(report->packages, 2u);
+  }
+  EXPECT_EQ(store_->loads(), 3);
   pool.join();
 }
 
