@@ -16,7 +16,8 @@ fail() {
 
 # Starts the service in the background, as $service, and waits for its URL: $port.
 start() {
-  "$pkgraphd" --index=index --port=0 "$@" >output 2>errors &
+  : >output  # what the last one said
+  "$pkgraphd" --index=index --port=0 "$@" >>output 2>errors &
   service=$!
   until grep -q '^http://' output; do
     kill -0 "$service" 2>/dev/null || { cat errors >&2; exit 1; }
