@@ -1,11 +1,5 @@
 // Coroutines of Asio that hold objects while they sleep.
 
-// ThreadSanitizer does not know fences, which the counts of Asio's executors
-// have.
-#ifdef __SANITIZE_THREAD__
-#pragma GCC diagnostic ignored "-Wtsan"
-#endif
-
 #include "bibop/async/asio.h"
 
 #include <array>

@@ -16,8 +16,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "bibop/base/json_writer.h"
 #include "bibop/benchmarks/contestants.h"
-#include "bibop/benchmarks/json_writer.h"
 #include "bibop/benchmarks/malloc_library.h"
 
 namespace bibop::benchmarks {

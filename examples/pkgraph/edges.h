@@ -5,7 +5,8 @@
 // virtual package leads to the packages that provide it. A missing one leads
 // nowhere.
 //
-// Not synchronized: one thread at a time.
+// The graph is only read: any number of threads may ask at once, each with its
+// own mutator.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPH_EDGES_H_
 #define BIBOP_EXAMPLES_PKGRAPH_EDGES_H_

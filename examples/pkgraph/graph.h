@@ -5,7 +5,8 @@
 // stanzas does not matter, and a name that has no stanza at all is in the graph
 // too.
 //
-// Not synchronized: one thread at a time.
+// Not synchronized: one thread builds a graph; once it is built any number of
+// threads may read it.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPH_GRAPH_H_
 #define BIBOP_EXAMPLES_PKGRAPH_GRAPH_H_

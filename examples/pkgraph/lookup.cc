@@ -19,14 +19,20 @@
 namespace bibop::pkgraph {
 namespace {
 
-// What to append to the message that there is no `name`. Reads the graph only.
-std::string Suggestion(const Graph& graph, std::string_view name) {
+// What to append to the message that there is no `name`. Looks at every name,
+// and comes to a safepoint meanwhile.
+std::string Suggestion(Mutator& mutator, Handle<Graph> graph,
+                       std::string_view name) {
   constexpr size_t kLongestName = 100;  // the distance takes the square of it
-  size_t closest = 3;                   // more than a slip or two
+  constexpr size_t kNamesBetweenSafepoints = 256;
+  size_t closest = 3;  // more than a slip or two
   std::string suggestion;
-  for (const Package* package = graph.first.get(); package != nullptr;
+  for (const Package* package = graph->first.get(); package != nullptr;
        package = package->next_in_graph.get()) {
-    if (std::max(name.size(), package->name.size()) > kLongestName) continue;
+    if (package->id % kNamesBetweenSafepoints == 0) mutator.Safepoint();
+    const size_t shorter = std::min(name.size(), package->name.size());
+    const size_t longer = std::max(name.size(), package->name.size());
+    if (longer > kLongestName || longer - shorter >= closest) continue;
     const size_t distance = EditDistance(name, package->name);
     if (distance >= closest) continue;
     closest = distance;
@@ -43,8 +49,9 @@ absl::StatusOr<Handle<Package>> LookUp(Mutator& mutator, Handle<Graph> graph,
   Handle<NameTable> names = scope.Local(graph->names).ToHandleChecked();
   MaybeHandle<Package> package = FindPackage(scope, names, name);
   if (package.IsEmpty()) {
-    return absl::NotFoundError(absl::StrCat(
-        "the index has no package ", Quoted(name), Suggestion(*graph, name)));
+    return absl::NotFoundError(absl::StrCat("the index has no package ",
+                                            Quoted(name),
+                                            Suggestion(mutator, graph, name)));
   }
   return scope.Escape(package.ToHandleChecked());
 }

@@ -1,6 +1,7 @@
 // Finding the package that a person means.
 //
-// Not synchronized: one thread at a time.
+// The graph is only read: any number of threads may ask at once, each with its
+// own mutator.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPH_LOOKUP_H_
 #define BIBOP_EXAMPLES_PKGRAPH_LOOKUP_H_

@@ -6,7 +6,7 @@
 // buckets gives 65,536 buckets, of which only those pages exist that have a
 // package; packages of one bucket are chained through Package::next_in_bucket.
 //
-// Not synchronized: one thread at a time.
+// Not synchronized: any number of threads may look names up while none inserts.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPH_NAME_TABLE_H_
 #define BIBOP_EXAMPLES_PKGRAPH_NAME_TABLE_H_

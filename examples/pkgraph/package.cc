@@ -23,6 +23,18 @@ std::string_view ToString(RelationKind kind) {
   return "";
 }
 
+std::string_view ToString(PackageState state) {
+  switch (state) {
+    case PackageState::kAvailable:
+      return "available";
+    case PackageState::kVirtual:
+      return "virtual";
+    case PackageState::kMissing:
+      return "missing";
+  }
+  return "";
+}
+
 PackageState StateOf(const Package& package) {
   if (package.versions) return PackageState::kAvailable;
   for (const Alternative* naming = package.named_by.get(); naming != nullptr;

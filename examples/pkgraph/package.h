@@ -14,7 +14,8 @@
 // Lists are intrusive: an object has the `next` of each list that it is in.
 //
 // Fields are public, since these are passive records: graph.cc fills them in,
-// and from then on they are only read. Not synchronized: one thread at a time.
+// and from then on they are only read. Not synchronized: one thread builds a
+// graph; once it is built any number of threads may read it.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPH_PACKAGE_H_
 #define BIBOP_EXAMPLES_PKGRAPH_PACKAGE_H_
@@ -124,9 +125,12 @@ enum class PackageState : uint8_t {
   kMissing,    // other packages name it, and that is all
 };
 
-// The functions below read the graph and allocate nothing in it, so no
-// collection can start while they run: for them a reference is as good as a
-// handle.
+// The functions below read the graph and allocate nothing in it, so their
+// thread comes to no safepoint while they run: for them a reference is as good
+// as a handle.
+
+// "available", "virtual" or "missing".
+std::string_view ToString(PackageState state);
 
 // What `package` stands for in its graph.
 PackageState StateOf(const Package& package);

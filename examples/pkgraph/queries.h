@@ -3,7 +3,8 @@
 // Answers are plain values: they own copies of the names, and outlive scope and
 // heap.
 //
-// Not synchronized: one thread at a time.
+// The graph is only read: any number of threads may ask at once, each with its
+// own mutator.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPH_QUERIES_H_
 #define BIBOP_EXAMPLES_PKGRAPH_QUERIES_H_

@@ -52,16 +52,9 @@ void WriteNames(std::string_view title, const std::vector<std::string>& names,
   output << "\n";
 }
 
-std::string_view Suffix(PackageState state) {
-  switch (state) {
-    case PackageState::kAvailable:
-      return "";
-    case PackageState::kVirtual:
-      return " (virtual)";
-    case PackageState::kMissing:
-      return " (missing)";
-  }
-  return "";
+std::string Suffix(PackageState state) {
+  if (state == PackageState::kAvailable) return "";
+  return absl::StrCat(" (", ToString(state), ")");
 }
 
 std::string_view FollowedFields(Follow follow) {

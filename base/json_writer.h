@@ -9,15 +9,15 @@
 // caller's: what is begun is ended, and each value in an object has a key.
 // Used by one thread.
 
-#ifndef BIBOP_BENCHMARKS_JSON_WRITER_H_
-#define BIBOP_BENCHMARKS_JSON_WRITER_H_
+#ifndef BIBOP_BASE_JSON_WRITER_H_
+#define BIBOP_BASE_JSON_WRITER_H_
 
 #include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
 
-namespace bibop::benchmarks {
+namespace bibop {
 
 class JsonWriter {
  public:
@@ -29,13 +29,14 @@ class JsonWriter {
   // The name of the value that comes next.
   JsonWriter& Key(absl::string_view key);
 
-  // `text` is UTF-8.
+  // What is not UTF-8 in `text` becomes U+FFFD, a byte at a time.
   JsonWriter& String(absl::string_view text);
   // Written so that reading gives the same number; null for what JSON has no
   // number for, an infinity or no number.
   JsonWriter& Number(double value);
   JsonWriter& Integer(int64_t value);
   JsonWriter& Bool(bool value);
+  JsonWriter& Null();
 
   // What was written so far.
   const std::string& text() const { return text_; }
@@ -52,6 +53,6 @@ class JsonWriter {
   bool after_value_ = false;
 };
 
-}  // namespace bibop::benchmarks
+}  // namespace bibop
 
-#endif  // BIBOP_BENCHMARKS_JSON_WRITER_H_
+#endif  // BIBOP_BASE_JSON_WRITER_H_

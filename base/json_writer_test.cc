@@ -1,11 +1,11 @@
-#include "bibop/benchmarks/json_writer.h"
+#include "bibop/base/json_writer.h"
 
 #include <cstdint>
 #include <limits>
 
 #include "gtest/gtest.h"
 
-namespace bibop::benchmarks {
+namespace bibop {
 namespace {
 
 TEST(JsonWriterTest, SeparatesValuesAtEachDepth) {
@@ -20,6 +20,17 @@ TEST(JsonWriterTest, EscapesWhatMayNotStandInAString) {
   JsonWriter json;
   json.String("say \"a\\b\"\n\x1f in 5 \u00b5s");
   EXPECT_EQ(json.text(), "\"say \\\"a\\\\b\\\"\\u000a\\u001f in 5 \u00b5s\"");
+}
+
+TEST(JsonWriterTest, WhatIsNotUtf8IsReplaced) {
+  JsonWriter json;
+  json.BeginArray();
+  json.String("caf\xe9 \u00e9 \u20ac \U0001f600");
+  json.String("cut \xe2\x82");
+  json.String("surrogate \xed\xa0\x80, overlong \xc0\xaf").EndArray();
+  EXPECT_EQ(json.text(),
+            "[\"caf\uFFFD \u00e9 \u20ac \U0001f600\", \"cut \uFFFD\uFFFD\", "
+            "\"surrogate \uFFFD\uFFFD\uFFFD, overlong \uFFFD\uFFFD\"]");
 }
 
 TEST(JsonWriterTest, NumbersKeepTheirValue) {
@@ -37,4 +48,4 @@ TEST(JsonWriterTest, WhatIsNoNumberIsNull) {
 }
 
 }  // namespace
-}  // namespace bibop::benchmarks
+}  // namespace bibop

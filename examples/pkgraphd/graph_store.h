@@ -1,0 +1,102 @@
+// GraphStore: the graph that requests are answered from, and its replacement.
+//
+// The current index hangs by one Member of an object that a Persistent keeps.
+// A request takes it once and goes on with it, however often it is replaced
+// meanwhile. Nobody counts who uses an old one: when the last request is done
+// that holds it, it is garbage.
+
+#ifndef BIBOP_EXAMPLES_PKGRAPHD_GRAPH_STORE_H_
+#define BIBOP_EXAMPLES_PKGRAPHD_GRAPH_STORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "bibop/examples/pkgraph/graph.h"
+#include "bibop/gc.h"
+
+namespace bibop::pkgraphd {
+
+// An index that was loaded, an object of the heap.
+class LoadedIndex {
+ public:
+  // Counts itself in `alive` until its destructor has run.
+  LoadedIndex(Handle<pkgraph::Graph> graph,
+              std::shared_ptr<std::atomic<int64_t>> alive)
+      : graph(graph), alive_(std::move(alive)) {
+    alive_->fetch_add(1, std::memory_order_relaxed);
+  }
+  LoadedIndex(const LoadedIndex&) = delete;
+  LoadedIndex& operator=(const LoadedIndex&) = delete;
+  ~LoadedIndex() { alive_->fetch_sub(1, std::memory_order_relaxed); }
+
+  void Trace(auto& visitor) const { visitor(graph); }
+
+  const Member<pkgraph::Graph> graph;
+
+ private:
+  // Shared, since destructors run when the heap likes. Written by whichever
+  // thread loads or sweeps, read for statistics: relaxed.
+  const std::shared_ptr<std::atomic<int64_t>> alive_;
+};
+
+// What loading an index came to.
+struct LoadReport {
+  int64_t number = 0;  // of the index: how many were loaded, with this one
+  size_t packages = 0;
+  size_t versions = 0;
+  size_t dependencies = 0;
+  absl::Duration elapsed = absl::ZeroDuration();
+};
+
+class GraphStore {
+ public:
+  // Has no index before the first Load. Errors call `file` by that name; a
+  // relative path starts where pkgraph::Input says.
+  GraphStore(Mutator& mutator, std::string file);
+
+  // Reads the file, beside whoever uses the current index, and makes what was
+  // read the current one. On an error, such as NotFound or, for a malformed
+  // file, InvalidArgument, the current one stays.
+  //
+  // On a running mutator's thread, which is parked while it reads; one thread
+  // at a time.
+  absl::StatusOr<LoadReport> Load(Mutator& mutator);
+
+  // The current index, a handle of `scope`. Any running mutator's thread.
+  //
+  // REQUIRES: there was a Load that was no error.
+  Handle<LoadedIndex> Current(HandleScope& scope) const;
+
+  // How many times Load was called, how many of these were errors, and how many
+  // indexes are alive or not swept yet. Any thread.
+  int64_t loads() const { return loads_.load(std::memory_order_relaxed); }
+  int64_t failures() const { return failures_.load(std::memory_order_relaxed); }
+  int64_t alive() const { return alive_->load(std::memory_order_relaxed); }
+
+ private:
+  struct Root {
+    void Trace(auto& visitor) const { visitor(current); }
+
+    // Written by Load, which publishes the graph by it; read by requests.
+    Member<LoadedIndex> current;
+  };
+
+  absl::StatusOr<LoadReport> TryLoad(Mutator& mutator);
+
+  const std::string file_;
+  Persistent<Root> root_;
+  // Written by the thread that loads, read for statistics: relaxed.
+  std::atomic<int64_t> loads_ = 0;
+  std::atomic<int64_t> failures_ = 0;
+  const std::shared_ptr<std::atomic<int64_t>> alive_;
+};
+
+}  // namespace bibop::pkgraphd
+
+#endif  // BIBOP_EXAMPLES_PKGRAPHD_GRAPH_STORE_H_

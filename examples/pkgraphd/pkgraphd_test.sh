@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The program as its user sees it: how it starts, serves, and ends.
+#
+#   pkgraphd_test.sh PKGRAPHD INDEX
+set -euo pipefail
+
+pkgraphd=$PWD/$1
+cp "$2" "$TEST_TMPDIR/index"
+cd "$TEST_TMPDIR"
+
+failures=0
+fail() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+
+# Starts the service in the background, as $service, and waits for its URL: $port.
+start() {
+  "$pkgraphd" --index=index --port=0 "$@" >output 2>errors &
+  service=$!
+  until grep -q '^http://' output; do
+    kill -0 "$service" 2>/dev/null || { cat errors >&2; exit 1; }
+    sleep 0.01
+  done
+  port=$(sed -n 's#^http://127.0.0.1:\([0-9]*\)/$#\1#p' output)
+}
+
+# get PATH: prints the answer, head and body.
+get() {
+  exec 3<>"/dev/tcp/127.0.0.1/$port"
+  printf 'GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n' "$1" >&3
+  cat <&3
+  exec 3>&-
+}
+
+# ends SIGNAL: the service ends with 0 when it gets it.
+ends() {
+  local code=0
+  kill "-$1" "$service"
+  wait "$service" || code=$?
+  [[ $code == 0 ]] || fail "SIG$1: exit code $code: $(cat errors)"
+  grep -qx "shutting down" output || fail "SIG$1: says $(cat output)"
+  [[ ! -s errors ]] || fail "SIG$1: $(cat errors)"
+}
+
+# rejects CODE TEXT ARGUMENTS...: exits with CODE and has TEXT on standard error.
+rejects() {
+  local code=0 expected=$1 text=$2
+  shift 2
+  "$pkgraphd" "$@" >rejected_output 2>rejected || code=$?
+  [[ $code == "$expected" ]] || fail "$*: exit code $code, not $expected: $(cat rejected)"
+  grep -qF -- "$text" rejected || fail "$*: does not say '$text' but: $(cat rejected)"
+}
+
+# ---- it serves until it is told to end ---------------------------------------------
+
+start
+grep -q '^index: 34 names, 19 versions, read in ' output || fail "$(cat output)"
+get /package/apt >answer
+grep -q '^HTTP/1.1 200 ' answer || fail "/package/apt: $(cat answer)"
+grep -q '"package": "apt"' answer || fail "/package/apt: $(cat answer)"
+get / | grep -q '^GET  /closure/NAME' || fail "the URL does not list the paths"
+
+# Another one does not get the same port.
+rejects 1 "127.0.0.1" --index=index --port="$port"
+
+# A client that is connected and silent does not keep it.
+exec 4<>"/dev/tcp/127.0.0.1/$port"
+ends TERM
+exec 4>&-
+
+start --threads=1 --max_connections=5
+get /healthz | grep -q '^ok' || fail "/healthz"
+ends INT
+
+# ---- it drives itself --------------------------------------------------------------
+
+for spelling in "--self-test 2" "--self_test=1"; do
+  # shellcheck disable=SC2086
+  "$pkgraphd" --index=index $spelling >output 2>errors ||
+    fail "$spelling: exit code $?: $(cat output errors)"
+  for line in "requests  " "errors       0" "latency      p50 " "pauses  " \
+    "scopes       0, idle 0" "graphs       1" "PASSED"; do
+    grep -q "^$line" output || fail "$spelling: no '$line' in: $(cat output)"
+  done
+done
+
+# ---- what it does not take ---------------------------------------------------------
+
+rejects 1 "missing: No such file" --index=missing
+printf 'Package: a\nVersion: 1\n\n' >bad
+rejects 1 "bad:1: the stanza that starts here has no Architecture" --index=bad
+rejects 1 "threads: 0 to 256" --index=index --threads=1000
+rejects 2 "cannot be read again" --index=-
+rejects 2 "--port: 0 to 65535" --port=65536
+rejects 2 "--max_connections: at least 1" --max_connections=0
+rejects 2 "--self-test: a number of seconds" --self-test=-1
+rejects 2 "not a flag: apt" apt
+rejects 2 "Unknown command line flag 'bogus'" --bogus
+
+((failures == 0)) || exit 1
+echo "PASSED"
