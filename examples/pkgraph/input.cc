@@ -42,10 +42,10 @@ absl::StatusOr<Input> Input::Open(std::string_view path) {
   input.file_.open(resolved, std::ios::binary);
   if (!input.file_.is_open()) {
     const int reason = errno;
-    return absl::ErrnoToStatus(
-        reason, path == kDefaultIndex
-                    ? absl::StrCat(path, " (--file names another index)")
-                    : std::string(path));
+    return absl::ErrnoToStatus(reason,
+                               path == kDefaultIndex
+                                   ? absl::StrCat(path, " (name another index)")
+                                   : std::string(path));
   }
   const auto bytes = std::filesystem::file_size(resolved, ignored);
   if (!ignored) input.size_hint_ = bytes;

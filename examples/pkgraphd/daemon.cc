@@ -53,7 +53,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
     MutatorScope mutator(*daemon->heap_);
     daemon->store_ =
         std::make_unique<GraphStore>(mutator, daemon->options_.index);
-    absl::StatusOr<LoadReport> loaded = daemon->store_->Load(mutator);
+    absl::StatusOr<LoadReport> loaded =
+        daemon->store_->Load(mutator, /*rest=*/0);
     if (!loaded.ok()) return loaded.status();
     daemon->loaded_ = *loaded;
   }

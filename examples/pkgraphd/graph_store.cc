@@ -24,9 +24,9 @@ GraphStore::GraphStore(Mutator& mutator, std::string file)
   root_.Reset(mutator, scope.New<Root>());
 }
 
-absl::StatusOr<LoadReport> GraphStore::Load(Mutator& mutator) {
+absl::StatusOr<LoadReport> GraphStore::Load(Mutator& mutator, double rest) {
   loads_.fetch_add(1, std::memory_order_relaxed);
-  absl::StatusOr<LoadReport> report = TryLoad(mutator);
+  absl::StatusOr<LoadReport> report = TryLoad(mutator, rest);
   if (report.ok()) {
     report->number = loads() - failures();
   } else {
@@ -35,7 +35,7 @@ absl::StatusOr<LoadReport> GraphStore::Load(Mutator& mutator) {
   return report;
 }
 
-absl::StatusOr<LoadReport> GraphStore::TryLoad(Mutator& mutator) {
+absl::StatusOr<LoadReport> GraphStore::TryLoad(Mutator& mutator, double rest) {
   const absl::Time start = absl::Now();
   std::optional<absl::StatusOr<pkgraph::Input>> input;
   {
@@ -43,7 +43,7 @@ absl::StatusOr<LoadReport> GraphStore::TryLoad(Mutator& mutator) {
     input.emplace(pkgraph::Input::Open(file_));
   }
   if (!input->ok()) return input->status();
-  ParkedInput buffer(mutator, (*input)->stream());
+  ParkedInput buffer(mutator, (*input)->stream(), rest);
   std::istream text(&buffer);
 
   HandleScope scope(mutator);

@@ -62,11 +62,11 @@ class GraphStore {
 
   // Reads the file, beside whoever uses the current index, and makes what was
   // read the current one. On an error, such as NotFound or, for a malformed
-  // file, InvalidArgument, the current one stays.
+  // file, InvalidArgument, the current one stays. `rest` is ParkedInput's.
   //
   // On a running mutator's thread, which is parked while it reads; one thread
   // at a time.
-  absl::StatusOr<LoadReport> Load(Mutator& mutator);
+  absl::StatusOr<LoadReport> Load(Mutator& mutator, double rest);
 
   // The current index, a handle of `scope`. Any running mutator's thread.
   //
@@ -87,7 +87,7 @@ class GraphStore {
     Member<LoadedIndex> current;
   };
 
-  absl::StatusOr<LoadReport> TryLoad(Mutator& mutator);
+  absl::StatusOr<LoadReport> TryLoad(Mutator& mutator, double rest);
 
   const std::string file_;
   Persistent<Root> root_;

@@ -50,14 +50,14 @@ TEST_F(GraphStoreTest, AReplacedGraphLivesAsLongAsSomebodyHoldsIt) {
   MutatorScope mutator(*heap_);
   GraphStore store(mutator, file_);
   Write(kOne);
-  ASSERT_EQ(store.Load(mutator)->packages, 1u);
+  ASSERT_EQ(store.Load(mutator, 0)->packages, 1u);
   WeakPersistent<pkgraph::Graph> old;
   {
     HandleScope scope(mutator);
     Handle<LoadedIndex> held = store.Current(scope);
     old.Reset(mutator, held->graph);
     Write(kTwo);
-    const absl::StatusOr<LoadReport> report = store.Load(mutator);
+    const absl::StatusOr<LoadReport> report = store.Load(mutator, 0);
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_EQ(report->packages, 2u);
     EXPECT_EQ(report->number, 2);
@@ -77,14 +77,14 @@ TEST_F(GraphStoreTest, AnErrorLeavesTheOldGraph) {
   MutatorScope mutator(*heap_);
   GraphStore store(mutator, file_);
   Write(kOne);
-  ASSERT_TRUE(store.Load(mutator).ok());
+  ASSERT_TRUE(store.Load(mutator, 0).ok());
 
   Write("Package: a\nVersion: 1\n\n");
-  const absl::Status malformed = store.Load(mutator).status();
+  const absl::Status malformed = store.Load(mutator, 0).status();
   EXPECT_TRUE(absl::IsInvalidArgument(malformed)) << malformed;
   EXPECT_TRUE(absl::StrContains(malformed.message(), "index:1:")) << malformed;
   std::filesystem::remove(file_);
-  const absl::Status missing = store.Load(mutator).status();
+  const absl::Status missing = store.Load(mutator, 0).status();
   EXPECT_TRUE(absl::IsNotFound(missing)) << missing;
 
   HandleScope scope(mutator);
@@ -100,7 +100,7 @@ class PipeTest : public GraphStoreTest {
     Write(kOne);
     MutatorScope mutator(*heap_);
     store_ = std::make_unique<GraphStore>(mutator, file_);
-    EXPECT_TRUE(store_->Load(mutator).ok());
+    EXPECT_TRUE(store_->Load(mutator, 1).ok());
     std::filesystem::remove(file_);
     EXPECT_EQ(mkfifo(file_.c_str(), 0600), 0);
   }
@@ -112,7 +112,7 @@ class PipeTest : public GraphStoreTest {
 TEST_F(PipeTest, NoCollectionWaitsForAnIndexThatIsBeingRead) {
   std::thread loader([&] {
     MutatorScope mutator(*heap_);
-    EXPECT_EQ(store_->Load(mutator)->packages, 1u);
+    EXPECT_EQ(store_->Load(mutator, 1)->packages, 1u);
   });
   while (store_->loads() < 2) std::this_thread::yield();
   heap_->Collect();

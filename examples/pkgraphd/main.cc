@@ -44,9 +44,10 @@ ABSL_FLAG(absl::Duration, write_timeout, absl::Seconds(30),
           "how long a client may take nothing of an answer");
 ABSL_FLAG(absl::Duration, shutdown_grace, absl::Seconds(10),
           "how long requests in flight may take after SIGTERM or SIGINT");
-ABSL_FLAG(int32_t, self_test, 0,
-          "serve on a free port for so many seconds, to clients of its own, "
-          "and say how that went");
+ABSL_FLAG(
+    int32_t, self_test, 0,
+    "serve on a free port of 127.0.0.1 for so many seconds, to clients of "
+    "its own, and say how that went");
 
 namespace bibop::pkgraphd {
 namespace {
@@ -140,7 +141,10 @@ int Main() {
   absl::StatusOr<DaemonOptions> options = OptionsFromFlags();
   if (!options.ok()) return Fail(options.status(), kBadUsage);
   const int32_t test_seconds = absl::GetFlag(FLAGS_self_test);
-  if (test_seconds > 0) options->http.port = 0;
+  if (test_seconds > 0) {
+    options->http.address = "127.0.0.1";
+    options->http.port = 0;
+  }
 
   RaiseDescriptorLimit();
   EndSignals end_signals;

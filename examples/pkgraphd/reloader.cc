@@ -13,6 +13,13 @@
 #include "bibop/gc.h"
 
 namespace bibop::pkgraphd {
+namespace {
+
+// Half of the time: where the processors have enough to do, answers would get
+// slower by what is taken from them.
+constexpr double kRest = 1;
+
+}  // namespace
 
 Reloader::Reloader(Heap& heap, GraphStore& store)
     : heap_(heap), store_(store) {}
@@ -32,10 +39,10 @@ asio::awaitable<absl::StatusOr<LoadReport>> Reloader::LoadUnlessBegunAfter(
     int64_t begun) {
   if (begun_.load(std::memory_order_relaxed) == begun) {
     begun_.store(begun + 1, std::memory_order_release);
-    last_ = AsyncHandleScope::WithGuard(TaskMutator(),
-                                        [this](AsyncHandleGuard& guard) {
-                                          return store_.Load(guard.mutator());
-                                        });
+    last_ = AsyncHandleScope::WithGuard(
+        TaskMutator(), [this](AsyncHandleGuard& guard) {
+          return store_.Load(guard.mutator(), kRest);
+        });
   }
   co_return last_;
 }

@@ -2,7 +2,8 @@
 //
 // One index is read at a time. A request that comes while one is read waits for
 // the next, since the file may have changed after its beginning was read; all
-// that wait share the next.
+// that wait share the next. The thread works half of the time and leaves the
+// rest to whoever answers requests.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_RELOADER_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_RELOADER_H_
