@@ -17,4 +17,9 @@ messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
 outcome=compiles
 "$@" "${copts[@]}" -fdiagnostics-color=never >"$messages" 2>&1 || outcome=fails
+# A compiler that was killed, or found no memory, has no verdict that may be kept.
+if [[ $outcome == fails ]] && ! grep -Eq '(^|[ :])error: ' "$messages"; then
+  cat "$messages" >&2
+  exit 1
+fi
 { echo "$outcome" && cat "$messages"; } >"$right"
