@@ -1,10 +1,5 @@
 // What async.md shows.
 
-// Under tsan Asio orders its threads without fences, but for some counts.
-#ifdef __SANITIZE_THREAD__
-#pragma GCC diagnostic ignored "-Wtsan"
-#endif
-
 #include <asio/awaitable.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>

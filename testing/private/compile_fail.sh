@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# What compile_fail_test does: compiles a source without and with a macro, and judges.
+# What compile_fail_test does: compiles a source with a macro, and judges.
 #
-#   compile_fail.sh VERDICT SOURCE MACRO EXPECTATIONS COMPILER ARGUMENT...
+#   compile_fail.sh VERDICT SOURCE MACRO EXPECTATIONS RIGHT COMPILER ARGUMENT...
 #
 # VERDICT is written: `pass` or `fail`, and below it what there is to say. EXPECTATIONS has
 # lines of three fields with tabs between: `error`, a compiler, a regular expression; or
-# `copt`, a compiler, an option. ../compile_fail_test.bzl says what they mean.
+# `copt`, a compiler, an option. ../compile_fail_test.bzl says what they mean. RIGHT is what
+# compile_right.sh has found of the source without the macro, with the same options.
 set -euo pipefail
-verdict=$1 source=$2 macro=$3 expectations=$4
-shift 4
+verdict=$1 source=$2 macro=$3 expectations=$4 right=$5
+shift 5
 export LC_ALL=C # The compiler's quotation marks are ASCII.
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
@@ -19,35 +20,16 @@ tell() {
   exit 0
 }
 
-# ---- which compiler this is: it says so itself, its name does not ------------------
-predefined=$("$1" -dM -E -x c++ /dev/null 2>&1) || tell fail "$1 does not even preprocess an empty file: $predefined"
-number() { awk -v name="$1" '$1 == "#define" && $2 == name { print $3 }' <<<"$predefined"; }
-kind=clang major=$(number __clang_major__)
-if [[ ! $major ]]; then kind=gcc major=$(number __GNUC__); fi
-[[ $major ]] || tell fail "$1 is neither gcc nor clang"
-
-# of_best_match WHAT: the values that EXPECTATIONS has for the key that fits best.
-of_best_match() {
-  awk -F'\t' -v what="$1" -v kind="$kind" -v major="$major" '
-    $1 == what {
-      rank = 0
-      if ($2 == "*") rank = 1
-      else if ($2 == kind) rank = 2
-      else if (index($2, kind "-") == 1) {
-        oldest = substr($2, length(kind) + 2) + 0
-        if (oldest <= major) rank = 2 + oldest
-      }
-      if (rank > best) { best = rank; values = "" }
-      if (rank == best && rank && $3 != "") values = values $3 "\n"
-    }
-    END { printf "%s", values }' "$expectations"
-}
+# shellcheck source=compiler.sh
+. "$(dirname "$0")/compiler.sh" "$1"
+[[ $kind ]] || tell fail "$1 is neither gcc nor clang"
 mapfile -t copts < <(of_best_match copt)
 copts+=(-fdiagnostics-color=never)
 error=$(of_best_match error)
 
 # ---- without the macro it compiles -------------------------------------------------
-if ! "$@" "${copts[@]}" >"$logs/good" 2>&1; then
+tail -n +2 "$right" >"$logs/good"
+if [[ $(head -n 1 "$right") != compiles ]]; then
   tell fail "$kind $major does not compile $source even without -D$macro:" "$logs/good"
 fi
 if [[ $error ]] && grep -Eq -e "$error" "$logs/good"; then

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What compile_fail_test accepts and refuses, shown with compilers that are scripts.
 #
-#   compile_fail_judge_test.sh compile_fail.sh
+#   compile_fail_judge_test.sh compile_fail.sh compile_right.sh
 set -euo pipefail
-judge=$(realpath "$1")
+judge=$(realpath "$1") right=$(realpath "$2")
 cd "$TEST_TMPDIR"
 failures=0
 
@@ -34,7 +34,8 @@ expect() {
   local verdict=$1 text=$2 compiler=$3
   shift 3
   printf '%b\n' "$@" >expectations
-  "$judge" verdict source.cc MISUSES expectations "./$compiler" source.cc
+  "$right" right expectations "./$compiler" source.cc
+  "$judge" verdict source.cc MISUSES expectations right "./$compiler" source.cc
   if [[ $(head -n 1 verdict) != "$verdict" ]] || ! grep -q -e "$text" verdict; then
     echo "line ${BASH_LINENO[0]}: expected $verdict and '$text', got:"
     cat verdict
