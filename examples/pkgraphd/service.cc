@@ -185,11 +185,13 @@ asio::awaitable<void> Service::Stream(
     co_return;
   }
   co_await response.Start(200, kJsonLines);
-  for (bool more = true; more;) {
+  bool more = true;
+  while (more) {
     std::string lines;
-    AsyncHandleScope::WithGuard(TaskMutator(), [&](AsyncHandleGuard& guard) {
-      more = AdvancePart(guard.mutator(), guard.GetUnchecked(walk), lines);
-    });
+    more = AsyncHandleScope::WithGuard(
+        TaskMutator(), [&](AsyncHandleGuard& guard) {
+          return AdvancePart(guard.mutator(), guard.GetUnchecked(walk), lines);
+        });
     if (!lines.empty()) co_await response.Write(std::move(lines));
   }
 }
