@@ -205,25 +205,23 @@ void HttpServer::Core::Admit(asio::ip::tcp::socket socket) {
 }
 
 void HttpServer::Core::Start(const Connection& connection, bool refused) {
+  auto done = [self = shared_from_this(), connection,
+               refused](std::exception_ptr) {
+    // An exception says that the client has gone, or was cut.
+    connection->Close();
+    self->Remove(connection, refused);
+  };
   try {
     asio::co_spawn(
         connection->executor(),
         [connection, refused] {
           return refused ? connection->Refuse() : connection->Serve();
         },
-        asio::bind_cancellation_slot(connection->cancellation_slot(),
-                                     [self = shared_from_this(), connection,
-                                      refused](std::exception_ptr) {
-                                       // An exception says that the client has
-                                       // gone, or was cut.
-                                       connection->Close();
-                                       self->Remove(connection, refused);
-                                     }));
+        asio::bind_cancellation_slot(connection->cancellation_slot(), done));
   } catch (const std::exception& e) {
     ABSL_LOG_EVERY_N_SEC(WARNING, 10)
         << "cannot serve a connection: " << e.what();
-    connection->Close();
-    Remove(connection, refused);
+    done(nullptr);
   }
 }
 
