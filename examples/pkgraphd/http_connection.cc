@@ -86,7 +86,6 @@ asio::awaitable<HttpConnection::Received> HttpConnection::Receive() {
   const HttpServerOptions& options = context_->options;
   std::error_code error;
   if (unread_.empty()) {
-    buffer_.reset();
     if (context_->draining.load(std::memory_order_relaxed)) {
       co_return Received::kNothing;
     }
@@ -107,6 +106,7 @@ asio::awaitable<HttpConnection::Received> HttpConnection::Receive() {
     const HttpParseResult result = parser_.Consume(&unread_);
     if (result == HttpParseResult::kComplete) {
       ClearDeadline();
+      if (unread_.empty()) buffer_.reset();
       co_return Received::kRequest;
     }
     if (result == HttpParseResult::kFailed) {

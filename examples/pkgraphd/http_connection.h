@@ -5,7 +5,7 @@
 // the executor of its socket, a strand, so that it needs no lock; other threads
 // call CloseIfIdle and Cut, which post to it.
 //
-// A connection that waits for a request has no buffer: each of thousands that
+// A connection has a buffer only while a request comes: each of thousands that
 // send nothing costs its socket and some 3.5 kB, and 8 kB more once it begins.
 //
 // Invariants: one operation of the socket at a time, and `timer_` is what ends
