@@ -21,12 +21,20 @@
 #include "bibop/base/resident_memory.h"
 #include "bibop/examples/pkgraphd/graph_store.h"
 #include "bibop/examples/pkgraphd/http_server.h"
+#include "bibop/examples/pkgraphd/http_server_options.h"
 #include "bibop/examples/pkgraphd/metrics.h"
 #include "bibop/examples/pkgraphd/reloader.h"
 #include "bibop/examples/pkgraphd/service.h"
 #include "bibop/gc.h"
 
 namespace bibop::pkgraphd {
+namespace {
+
+// No path takes a body. What a client sends all the same is kept while it is
+// answered, so that there had better be little of it.
+constexpr size_t kMaxBodyBytes = size_t{4} << 10;
+
+}  // namespace
 
 Daemon::Daemon(DaemonOptions options)
     : start_(absl::Now()), options_(std::move(options)) {}
@@ -71,11 +79,13 @@ absl::Status Daemon::Listen() {
   reloader_ = std::make_unique<Reloader>(*heap_, *store_);
   service_ = std::make_unique<Service>(*heap_, *store_, *reloader_,
                                        [this] { return metrics(); });
+  HttpServerOptions http = options_.http;
+  http.max_body_bytes = kMaxBodyBytes;
   absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Listen(
       [this]() -> asio::any_io_executor {
         return AsioExecutor(*heap_, asio::make_strand(pool_->get_executor()));
       },
-      options_.http,
+      std::move(http),
       [this](const HttpRequest& request, HttpResponse& response) {
         return service_->Answer(request, response);
       });

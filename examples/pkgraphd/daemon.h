@@ -36,8 +36,8 @@ struct DaemonOptions {
   std::string index = std::string(pkgraph::kDefaultIndex);
   // How many threads answer requests: 1 to 256, or 0 for one per processor.
   int threads = 0;
-  HttpServerOptions http;
-  HeapOptions heap;  // all but on_cycle_end
+  HttpServerOptions http;  // all but max_body_bytes
+  HeapOptions heap;        // all but on_cycle_end
 };
 
 class Daemon {

@@ -20,6 +20,17 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// Of the answer; 0 and a failure of the test if there is none.
+int Status(const absl::StatusOr<HttpReply>& reply) {
+  EXPECT_TRUE(reply.ok()) << reply.status();
+  return reply.ok() ? reply->status : 0;
+}
+
+std::string Body(const absl::StatusOr<HttpReply>& reply) {
+  EXPECT_TRUE(reply.ok()) << reply.status();
+  return reply.ok() ? reply->body : "no answer";
+}
+
 TEST(HttpClient, KeepsItsConnection) {
   TestServer server;
   HttpClient client({.port = server.port()});
@@ -32,23 +43,23 @@ TEST(HttpClient, KeepsItsConnection) {
     EXPECT_EQ(reply->Header("x-none"), "");
     EXPECT_EQ(reply->body, absl::StrCat("GET\necho|", i, "\n\n\n"));
   }
-  EXPECT_EQ(client.Get("/nothing")->status, 404);
-  EXPECT_EQ(client.Head("/body")->status, 200);
-  EXPECT_EQ(client.Get("/stream?count=2&size=2")->body, "aabb");
-  EXPECT_EQ(client.Get("/204")->body, "");
-  EXPECT_EQ(client.Post("/body", "text/plain", "abc")->body, "abc");
+  EXPECT_EQ(Status(client.Get("/nothing")), 404);
+  EXPECT_EQ(Status(client.Head("/body")), 200);
+  EXPECT_EQ(Body(client.Get("/stream?count=2&size=2")), "aabb");
+  EXPECT_EQ(Body(client.Get("/204")), "");
+  EXPECT_EQ(Body(client.Post("/body", "text/plain", "abc")), "abc");
   EXPECT_EQ(server.server().stats().connections_accepted, 1);
 }
 
 TEST(HttpClient, ConnectsAgainWhenTheServerClosedAnIdleConnection) {
-  TestServer server({.idle_timeout = absl::Milliseconds(20)});
+  TestServer server({.idle_timeout = absl::Seconds(1)});
   HttpClient client({.port = server.port()});
-  EXPECT_EQ(client.Get("/echo")->status, 200);
+  EXPECT_EQ(Status(client.Get("/echo")), 200);
   EXPECT_TRUE(server.AwaitStats([](const HttpServerStats& stats) {
     return stats.open_connections == 0;
   }));
-  EXPECT_EQ(client.Get("/echo")->status, 200);
-  EXPECT_EQ(server.server().stats().connections_accepted, 2);
+  EXPECT_EQ(Status(client.Get("/echo")), 200);
+  EXPECT_GE(server.server().stats().connections_accepted, 2);
 }
 
 TEST(HttpClient, DeliversTheBodyAsItComes) {
@@ -80,7 +91,7 @@ TEST(HttpClient, StopsWhenItsCallerDoes) {
   EXPECT_TRUE(server.AwaitStats([](const HttpServerStats& stats) {
     return stats.open_connections == 0;
   }));
-  EXPECT_EQ(client.Get("/echo")->status, 200);
+  EXPECT_EQ(Status(client.Get("/echo")), 200);
 }
 
 TEST(HttpClient, SendsAndReceivesMuch) {

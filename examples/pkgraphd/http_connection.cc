@@ -25,6 +25,7 @@
 #include "asio/use_awaitable.hpp"
 #include "bibop/examples/pkgraphd/http_message.h"
 #include "bibop/examples/pkgraphd/http_request_parser.h"
+#include "bibop/examples/pkgraphd/http_server_options.h"
 #include "bibop/examples/pkgraphd/http_server_stats.h"
 
 namespace bibop::pkgraphd {
@@ -51,6 +52,7 @@ asio::awaitable<void> HttpConnection::Serve() {
   bool complete = true;
   while (complete) {
     const Received received = co_await Receive();
+    answer_deadline_ = Clock::time_point::max();
     if (received == Received::kNothing) co_return;
     if (received == Received::kError) {
       closing_ = true;
@@ -84,11 +86,10 @@ asio::awaitable<HttpConnection::Received> HttpConnection::Receive() {
   const HttpServerOptions& options = context_->options;
   std::error_code error;
   if (unread_.empty()) {
-    buffer_.reset();
     if (context_->draining.load(std::memory_order_relaxed)) {
       co_return Received::kNothing;
     }
-    SetTimeout(options.idle_timeout);
+    SetDeadline(Clock::now() + absl::ToChronoNanoseconds(options.idle_timeout));
     idle_ = true;
     co_await socket_.async_wait(
         asio::socket_base::wait_read,
@@ -105,6 +106,7 @@ asio::awaitable<HttpConnection::Received> HttpConnection::Receive() {
     const HttpParseResult result = parser_.Consume(&unread_);
     if (result == HttpParseResult::kComplete) {
       ClearDeadline();
+      if (unread_.empty()) buffer_.reset();
       co_return Received::kRequest;
     }
     if (result == HttpParseResult::kFailed) {
@@ -187,8 +189,11 @@ asio::awaitable<void> HttpConnection::Linger() {
   std::error_code error;
   socket_.shutdown(asio::socket_base::shutdown_send, error);
   if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
-  SetTimeout(kLingerTimeout);
-  while (!error) {
+  const Clock::time_point deadline =
+      Clock::now() + absl::ToChronoNanoseconds(kLingerTimeout);
+  // The timer ends a read that waits, the clock reads that never have to.
+  while (!error && Clock::now() < deadline) {
+    SetDeadline(deadline);
     co_await socket_.async_read_some(
         asio::buffer(buffer_.get(), kBufferBytes),
         asio::redirect_error(asio::use_awaitable, error));
@@ -199,14 +204,26 @@ asio::awaitable<void> HttpConnection::Write(Parts parts) {
   std::array<asio::const_buffer, std::tuple_size_v<Parts>> buffers;
   std::transform(parts.begin(), parts.end(), buffers.begin(),
                  [](std::string_view part) { return asio::buffer(part); });
+  const HttpServerOptions& options = context_->options;
   std::error_code error;
   while (asio::buffer_size(buffers) > 0) {
-    SetTimeout(context_->options.write_timeout);
-    size_t size = co_await socket_.async_write_some(
-        buffers, asio::redirect_error(asio::use_awaitable, error));
-    if (error) {
+    const Clock::time_point now = Clock::now();
+    if (answer_deadline_ == Clock::time_point::max()) {
+      answer_deadline_ =
+          now + absl::ToChronoNanoseconds(options.answer_timeout);
+    }
+    const bool late = now >= answer_deadline_;
+    size_t size = 0;
+    if (!late) {
+      SetDeadline(
+          std::min(now + absl::ToChronoNanoseconds(options.write_timeout),
+                   answer_deadline_));
+      size = co_await socket_.async_write_some(
+          buffers, asio::redirect_error(asio::use_awaitable, error));
+    }
+    if (late || error) {
       failed_ = true;
-      if (timed_out_) {
+      if (late || timed_out_) {
         HttpServerCounters::Add(context_->counters.answers_timed_out);
         error = std::make_error_code(std::errc::timed_out);
       }
@@ -245,10 +262,6 @@ void HttpConnection::Cut() {
     self->cancellation_.emit(asio::cancellation_type::terminal);
     self->Close();
   });
-}
-
-void HttpConnection::SetTimeout(absl::Duration timeout) {
-  SetDeadline(Clock::now() + absl::ToChronoNanoseconds(timeout));
 }
 
 void HttpConnection::SetDeadline(Clock::time_point deadline) {

@@ -5,7 +5,7 @@
 // the executor of its socket, a strand, so that it needs no lock; other threads
 // call CloseIfIdle and Cut, which post to it.
 //
-// A connection that waits for a request has no buffer: each of thousands that
+// A connection has a buffer only while a request comes: each of thousands that
 // send nothing costs its socket and some 3.5 kB, and 8 kB more once it begins.
 //
 // Invariants: one operation of the socket at a time, and `timer_` is what ends
@@ -20,7 +20,7 @@
 #include <string>
 #include <string_view>
 
-#include "absl/time/time.h"
+#include "asio/any_io_executor.hpp"
 #include "asio/awaitable.hpp"
 #include "asio/cancellation_signal.hpp"
 #include "asio/ip/tcp.hpp"
@@ -55,7 +55,10 @@ class HttpConnection final
   // Tells the client that there are too many.
   asio::awaitable<void> Refuse();
 
-  // What Cut cancels the coroutine by.
+  // The strand. Any thread.
+  asio::any_io_executor executor() { return socket_.get_executor(); }
+
+  // What Cut cancels the coroutine by. Used on the strand.
   asio::cancellation_slot cancellation_slot() { return cancellation_.slot(); }
 
   // Closes the socket. On the strand, when the coroutine has ended.
@@ -95,7 +98,6 @@ class HttpConnection final
 
   // Ends the socket's operation at `deadline`; what it ended sees timed_out_.
   void SetDeadline(Clock::time_point deadline);
-  void SetTimeout(absl::Duration timeout);
   void ClearDeadline() { deadline_ = Clock::time_point::max(); }
   void StartTimer();
   void OnTimer();
@@ -110,6 +112,8 @@ class HttpConnection final
   bool timer_runs_ = false;
   Clock::time_point deadline_ = Clock::time_point::max();
   bool timed_out_ = false;
+  // Set by the first write of an answer, for all of them.
+  Clock::time_point answer_deadline_ = Clock::time_point::max();
 
   HttpRequestParser parser_;
   std::unique_ptr<char[]> buffer_;

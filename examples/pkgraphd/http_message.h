@@ -18,8 +18,8 @@
 // strand, one call at a time.
 //
 // Send, Start and Write throw std::system_error if the client has gone, or has
-// taken nothing for the server's write_timeout, or the server cuts the
-// connection at its shutdown. A handler lets that pass: the server ends the
+// taken nothing for the server's write_timeout, or not all within its
+// answer_timeout, or the server cuts the connection at its shutdown. A handler lets that pass: the server ends the
 // connection. They throw std::logic_error if the handler has answered already,
 // or writes what it has not started, or if a header is not one; of these, and
 // of whatever else a handler throws, the server makes a 500 if nothing was

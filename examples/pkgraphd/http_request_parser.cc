@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "bibop/examples/pkgraphd/http_head_lines.h"
 #include "bibop/examples/pkgraphd/http_request.h"
 #include "bibop/examples/pkgraphd/url.h"
 #include "llhttp.h"
@@ -44,7 +45,11 @@ const llhttp_settings_t& HttpRequestParser::Settings() {
     s.on_chunk_extension_value = [](llhttp_t* p, const char*, size_t size) {
       return Of(p).OnBodyFraming(size);
     };
-    s.on_message_complete = [](llhttp_t*) -> int { return HPE_PAUSED; };
+    s.on_chunk_header = [](llhttp_t* p) { return Of(p).OnChunkHeader(); };
+    s.on_message_complete = [](llhttp_t* p) -> int {
+      Of(p).complete_ = true;
+      return HPE_PAUSED;
+    };
     return s;
   }();
   return settings;
@@ -58,34 +63,40 @@ HttpRequestParser::HttpRequestParser(const HttpLimits& limits)
 
 HttpParseResult HttpRequestParser::Consume(std::string_view* bytes) {
   while (!bytes->empty()) {
+    const bool in_head = !head_complete_;
+    const bool in_lines = in_head || in_trailers_;
     size_t size = bytes->size();
-    if (!head_complete_) {
+    if (in_head) {
       // A head that is not complete with its last allowed byte is too large.
       size = std::min(size, limits_.max_head_bytes - head_bytes_);
-      if (size == 0) {
-        Fail(431, "the request's head is too large");
-        return HttpParseResult::kFailed;
-      }
+      if (size == 0) return Failed(431, "the request's head is too large");
     }
-    const bool in_head = !head_complete_;
-    const llhttp_errno_t error = llhttp_execute(&parser_, bytes->data(), size);
+    if (in_lines) size = lines_.Scan(bytes->substr(0, size));
+    const llhttp_errno_t error =
+        size == 0 ? HPE_OK : llhttp_execute(&parser_, bytes->data(), size);
     if (error == HPE_PAUSED) {
       size =
           static_cast<size_t>(llhttp_get_error_pos(&parser_) - bytes->data());
     }
     if (in_head) head_bytes_ += size;
     bytes->remove_prefix(size);
-    if (error == HPE_PAUSED) return HttpParseResult::kComplete;
-    if (error != HPE_OK) {
+    if (error != HPE_OK && error != HPE_PAUSED) {
       FailOf(error);
       return HttpParseResult::kFailed;
     }
+    if (in_lines && lines_.failed()) return Failed(400, lines_.error());
+    if (in_lines && lines_.ended() != (in_head ? head_complete_ : complete_)) {
+      const bool http_2 = llhttp_get_method(&parser_) == HTTP_PRI;
+      return Failed(http_2 ? 505 : 400, "the end of the head is in doubt");
+    }
+    if (complete_) return HttpParseResult::kComplete;
+    if (error == HPE_PAUSED) llhttp_resume(&parser_);
   }
   return HttpParseResult::kMore;
 }
 
 void HttpRequestParser::Next() {
-  ABSL_CHECK_EQ(llhttp_get_errno(&parser_), HPE_PAUSED);
+  ABSL_CHECK(complete_);
   llhttp_init(&parser_, HTTP_REQUEST, &Settings());
   parser_.data = this;
   request_ = {};
@@ -94,7 +105,10 @@ void HttpRequestParser::Next() {
   head_bytes_ = 0;
   framing_bytes_ = 0;
   hosts_ = 0;
+  lines_ = HttpHeadLines();
   head_complete_ = false;
+  in_trailers_ = false;
+  complete_ = false;
   has_content_length_ = false;
   has_transfer_encoding_ = false;
   expects_continue_ = false;
@@ -149,9 +163,7 @@ int HttpRequestParser::OnHeadComplete() {
   http_1_1_ = minor == 1;
   const llhttp_method_t method =
       static_cast<llhttp_method_t>(llhttp_get_method(&parser_));
-  if (method == HTTP_CONNECT || method >= HTTP_PRI) {
-    return Fail(501, "the method is not one of HTTP's, or CONNECT");
-  }
+  if (method == HTTP_CONNECT) return Fail(501, "the method is CONNECT");
   if (hosts_ > 1 || (http_1_1_ && hosts_ == 0)) {
     return Fail(400, "the request has no Host, or several");
   }
@@ -166,7 +178,10 @@ int HttpRequestParser::OnHeadComplete() {
   request_.method = llhttp_method_name(method);
   request_.path = std::move(target->path);
   request_.query = std::move(target->query);
-  keep_alive_ = llhttp_should_keep_alive(&parser_) != 0;
+  // llhttp forgets the "close" of a client of HTTP/1.0 that also says
+  // "keep-alive".
+  keep_alive_ = llhttp_should_keep_alive(&parser_) != 0 &&
+                (parser_.flags & F_CONNECTION_CLOSE) == 0;
   expects_continue_ = expects_continue_ && http_1_1_;
   // "Upgrade" is an offer, which is not taken: what follows is HTTP.
   parser_.upgrade = 0;
@@ -179,6 +194,14 @@ int HttpRequestParser::OnBody(std::string_view part) {
   }
   request_.body += part;
   return 0;
+}
+
+int HttpRequestParser::OnChunkHeader() {
+  if (parser_.content_length > 0) return 0;
+  // What follows the last chunk, Consume looks at first.
+  in_trailers_ = true;
+  lines_ = HttpHeadLines(HttpHeadLines::Part::kTrailers);
+  return HPE_PAUSED;
 }
 
 int HttpRequestParser::OnBodyFraming(size_t size) {
@@ -197,10 +220,15 @@ int HttpRequestParser::Fail(int status, std::string_view why) {
   return HPE_USER;
 }
 
+HttpParseResult HttpRequestParser::Failed(int status, std::string_view why) {
+  Fail(status, why);
+  return HttpParseResult::kFailed;
+}
+
 void HttpRequestParser::FailOf(llhttp_errno_t error) {
   if (error_status_ != 0) return;  // A callback failed, and said why.
   int status = 400;
-  if (error == HPE_INVALID_VERSION || error == HPE_PAUSED_H2_UPGRADE) {
+  if (error == HPE_INVALID_VERSION) {
     status = 505;
   } else if (error == HPE_INVALID_TRANSFER_ENCODING && !has_content_length_) {
     status = 501;

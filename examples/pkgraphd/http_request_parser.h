@@ -6,9 +6,10 @@
 //
 // What llhttp does not refuse itself is refused here: a head or a body that is
 // too large, transfer codings other than "chunked", HTTP/1.1 without exactly
-// one Host, bad percent escapes. The sender and the receiver of a request have
-// to agree where it ends, so whatever leaves room for doubt is an error, and
-// after an error nothing more is read from the connection.
+// one Host, bad percent escapes, and the lines that http_head_lines.h tells of.
+// The sender and the receiver of a request have to agree where it ends, so
+// whatever leaves room for doubt is an error, and after an error nothing more
+// is read from the connection.
 //
 // Invariants: what it keeps of a request is at most max_head_bytes and
 // max_body_bytes, whatever is sent.
@@ -22,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "bibop/examples/pkgraphd/http_head_lines.h"
 #include "bibop/examples/pkgraphd/http_request.h"
 #include "llhttp.h"
 
@@ -95,9 +97,11 @@ class HttpRequestParser {
   int OnHeaderComplete();
   int OnHeadComplete();
   int OnBody(std::string_view part);
+  int OnChunkHeader();
   int OnBodyFraming(size_t size);
 
   int Fail(int status, std::string_view why);
+  HttpParseResult Failed(int status, std::string_view why);
   // Translates what llhttp itself found.
   void FailOf(llhttp_errno_t error);
 
@@ -111,7 +115,10 @@ class HttpRequestParser {
   size_t head_bytes_ = 0;
   size_t framing_bytes_ = 0;
   int hosts_ = 0;
+  HttpHeadLines lines_;  // of the head, then of the trailers
   bool head_complete_ = false;
+  bool in_trailers_ = false;
+  bool complete_ = false;
   bool has_content_length_ = false;
   bool has_transfer_encoding_ = false;
   bool expects_continue_ = false;

@@ -103,6 +103,11 @@ TEST(HttpRequestParser, KnowsWhetherTheConnectionStays) {
   EXPECT_FALSE(keep_alive(Get("Connection: x, Close\r\n")));
   EXPECT_FALSE(keep_alive("GET / HTTP/1.0\r\n\r\n"));
   EXPECT_TRUE(keep_alive("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+  EXPECT_FALSE(
+      keep_alive("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n"));
+  EXPECT_FALSE(
+      keep_alive("GET / HTTP/1.0\r\nConnection: close\r\n"
+                 "Connection: keep-alive\r\n\r\n"));
 }
 
 TEST(HttpRequestParser, RefusesWhatIsNotHttp) {
@@ -112,6 +117,11 @@ TEST(HttpRequestParser, RefusesWhatIsNotHttp) {
         "GET / \r\n\r\n", "get / HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n"}) {
     EXPECT_EQ(Status(bad), 400) << bad;
+  }
+  for (const std::string_view other :
+       {"SOURCE / ICE/1.0", "GET / RTSP/1.0", "PLAY / RTSP/1.0", "GET / HTTP",
+        "GET /", "GET /  HTTP/1.1", "GET  / HTTP/1.1", "GET / / HTTP/1.1"}) {
+    EXPECT_EQ(Status(absl::StrCat(other, "\r\nHost: h\r\n\r\n")), 400) << other;
   }
   EXPECT_EQ(Status(Get("no colon\r\n")), 400);
   EXPECT_EQ(Status(Get("Space : x\r\n")), 400);
@@ -128,7 +138,6 @@ TEST(HttpRequestParser, RefusesOtherVersions) {
 
 TEST(HttpRequestParser, RefusesMethodsThatAreNotForIt) {
   EXPECT_EQ(Status("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"), 501);
-  EXPECT_EQ(Status("PLAY / RTSP/1.0\r\nHost: h\r\n\r\n"), 501);
 }
 
 TEST(HttpRequestParser, WantsOneHost) {
@@ -163,6 +172,54 @@ TEST(HttpRequestParser, RefusesARequestWhoseEndIsInDoubt) {
   EXPECT_EQ(Status(Get(chunked, "-1\r\n")), 400);
   EXPECT_EQ(Status(Get(chunked, "1\r\nabc\r\n")), 400);
   EXPECT_EQ(Status(Get(chunked, "fffffffffffffffff\r\n")), 400);
+  // Lines that end in two ways, and lines that are one line.
+  EXPECT_EQ(Status("GET / HTTP/1.1\r\nHost: h\r\n\n"), 400);
+  EXPECT_EQ(Status("GET / HTTP/1.1\nHost: h\r\n\r\n"), 400);
+  EXPECT_EQ(Status("GET / HTTP/1.1\r\nHost: h\n\r\n"), 400);
+  EXPECT_EQ(Status("\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+  EXPECT_EQ(Status("\r\rGET / HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
+  EXPECT_EQ(Status("\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"), 0);
+  EXPECT_EQ(Status("GET / HTTP/1.1\r\n Host: h\r\n\r\n"), 400);
+  EXPECT_EQ(Status(Get(" x\r\n")), 400);
+  EXPECT_EQ(Status(Get("\tx\r\n")), 400);
+  EXPECT_EQ(Status(Get("X: a\r\n b\r\n")), 400);
+  EXPECT_EQ(Status(Get("X:\r\n \r\n")), 400);
+  // Trailers are such lines too.
+  EXPECT_EQ(Status(Get(chunked, "0\r\n\n")), 400);
+  EXPECT_EQ(Status(Get(chunked, "0\r\nT: a\r\n\n")), 400);
+  EXPECT_EQ(Status(Get(chunked, "0\r\nT: a\n\r\n")), 400);
+  EXPECT_EQ(Status(Get(chunked, "0\r\nT: a\r\n b\r\n\r\n")), 400);
+  EXPECT_EQ(Status(Get(chunked, "0\r\nT: a\r\n\r\n")), 0);
+}
+
+TEST(HttpRequestParser, TakesNoBodyForAHead) {
+  const std::string_view data = "\r\n\n x\r\n\r\n\r y";
+  const std::string with_length =
+      Get(absl::StrCat("Content-Length: ", data.size(), "\r\n"), data);
+  const std::string with_chunks =
+      Get("Transfer-Encoding: chunked\r\n",
+          absl::StrCat("c\r\n", data, "\r\n2\r\n\n \r\n0\r\nT: a\r\n\r\n"));
+  ASSERT_EQ(data.size(), size_t{0xc});
+  for (const size_t step : {1, 2, 3, 7, 1000}) {
+    HttpRequestParser parser(kLimits);
+    std::string_view bytes = with_length;
+    const auto consume = [&] {
+      HttpParseResult result = HttpParseResult::kMore;
+      while (result == HttpParseResult::kMore && !bytes.empty()) {
+        std::string_view part = bytes.substr(0, step);
+        bytes.remove_prefix(part.size());
+        result = parser.Consume(&part);
+        EXPECT_TRUE(part.empty());
+      }
+      return result;
+    };
+    ASSERT_EQ(consume(), HttpParseResult::kComplete) << step;
+    EXPECT_EQ(parser.request().body, data);
+    parser.Next();
+    bytes = with_chunks;
+    ASSERT_EQ(consume(), HttpParseResult::kComplete) << step;
+    EXPECT_EQ(parser.request().body, absl::StrCat(data, "\n "));
+  }
 }
 
 TEST(HttpRequestParser, RefusesTransferCodingsThatItDoesNotKnow) {

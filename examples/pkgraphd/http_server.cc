@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
@@ -56,6 +58,7 @@ absl::Status Validate(const HttpServerOptions& options) {
   check_time(options.request_timeout, "request_timeout");
   check_time(options.idle_timeout, "idle_timeout");
   check_time(options.write_timeout, "write_timeout");
+  check_time(options.answer_timeout, "answer_timeout");
   return status;
 }
 
@@ -81,6 +84,8 @@ class HttpServer::Core : public std::enable_shared_from_this<Core> {
 
   asio::awaitable<void> AcceptLoop();
   void Admit(asio::ip::tcp::socket socket);
+  // Starts the connection's coroutine. On its strand.
+  void Start(const Connection& connection, bool refused);
   void Remove(const Connection& connection, bool refused);
 
   bool NoneIsLeft() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -139,23 +144,37 @@ absl::Status HttpServer::Core::Listen() {
 
 asio::awaitable<void> HttpServer::Core::AcceptLoop() {
   asio::steady_timer pause(acceptor_.get_executor());
+  bool pausing = false;
   while (acceptor_.is_open()) {
-    asio::ip::tcp::socket socket(connection_executor_());
-    std::error_code error;
-    co_await acceptor_.async_accept(
-        socket, asio::redirect_error(asio::use_awaitable, error));
-    if (!error) {
-      HttpServerCounters::Add(context_->counters.connections_accepted);
-      Admit(std::move(socket));
-    } else if (error != asio::error::operation_aborted &&
-               error != asio::error::connection_aborted) {
-      // No descriptors, or no memory. The client stays in the queue.
-      ABSL_LOG_EVERY_N_SEC(WARNING, 10)
-          << "cannot accept a connection: " << error.message();
-      pause.expires_after(absl::ToChronoNanoseconds(kAcceptPause));
-      co_await pause.async_wait(
-          asio::redirect_error(asio::use_awaitable, error));
+    std::string failure;
+    try {
+      std::error_code error;
+      if (std::exchange(pausing, false)) {
+        pause.expires_after(absl::ToChronoNanoseconds(kAcceptPause));
+        co_await pause.async_wait(
+            asio::redirect_error(asio::use_awaitable, error));
+        continue;
+      }
+      asio::ip::tcp::socket socket(connection_executor_());
+      co_await acceptor_.async_accept(
+          socket, asio::redirect_error(asio::use_awaitable, error));
+      if (!error) {
+        HttpServerCounters::Add(context_->counters.connections_accepted);
+        Admit(std::move(socket));
+      } else if (error != asio::error::operation_aborted &&
+                 error != asio::error::connection_aborted) {
+        // No descriptors, or no memory. The client stays in the queue.
+        failure = error.message();
+      }
+    } catch (const std::exception& e) {
+      failure = e.what();
+    } catch (...) {
+      failure = "what was thrown is no std::exception";
     }
+    if (failure.empty()) continue;
+    ABSL_LOG_EVERY_N_SEC(WARNING, 10)
+        << "cannot accept a connection: " << failure;
+    pausing = true;
   }
 }
 
@@ -174,27 +193,44 @@ void HttpServer::Core::Admit(asio::ip::tcp::socket socket) {
     if (refused && refusing_ >= kMaxRefusing) return;
     connections_.insert(connection);
     if (refused) ++refusing_;
+    HttpServerCounters::Add(counters.open_connections);
   }
-  HttpServerCounters::Add(counters.open_connections);
-  asio::co_spawn(
-      executor,
-      [connection, refused] {
-        return refused ? connection->Refuse() : connection->Serve();
-      },
-      asio::bind_cancellation_slot(
-          connection->cancellation_slot(),
-          [self = shared_from_this(), connection, refused](std::exception_ptr) {
-            // An exception says that the client has gone, or was cut.
-            connection->Close();
-            self->Remove(connection, refused);
-          }));
+  absl::Cleanup undo = [&] { Remove(connection, refused); };
+  // Cut, which uses the cancellation slot, may come from now on: the slot is
+  // the strand's.
+  asio::post(executor, [self = shared_from_this(), connection, refused] {
+    self->Start(connection, refused);
+  });
+  std::move(undo).Cancel();
+}
+
+void HttpServer::Core::Start(const Connection& connection, bool refused) {
+  auto done = [self = shared_from_this(), connection,
+               refused](std::exception_ptr) {
+    // An exception says that the client has gone, or was cut.
+    connection->Close();
+    self->Remove(connection, refused);
+  };
+  try {
+    asio::co_spawn(
+        connection->executor(),
+        [connection, refused] {
+          return refused ? connection->Refuse() : connection->Serve();
+        },
+        asio::bind_cancellation_slot(connection->cancellation_slot(), done));
+  } catch (const std::exception& e) {
+    ABSL_LOG_EVERY_N_SEC(WARNING, 10)
+        << "cannot serve a connection: " << e.what();
+    done(nullptr);
+  }
 }
 
 void HttpServer::Core::Remove(const Connection& connection, bool refused) {
-  HttpServerCounters::Add(context_->counters.open_connections, -1);
   const absl::MutexLock lock(mutex_);
   connections_.erase(connection);
   if (refused) --refusing_;
+  // Whoever sees the count go down finds the place free.
+  HttpServerCounters::Add(context_->counters.open_connections, -1);
 }
 
 void HttpServer::Core::Shutdown(absl::Duration grace) {

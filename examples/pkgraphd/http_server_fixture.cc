@@ -237,6 +237,7 @@ bool RawClient::Receive(absl::Time deadline) {
   std::array<char, 4096> buffer;
   const ssize_t size = recv(socket_, buffer.data(), buffer.size(), 0);
   ended_ = size <= 0;
+  was_reset_ = size < 0 && errno == ECONNRESET;
   if (!ended_) unread_.append(buffer.data(), static_cast<size_t>(size));
   return !ended_;
 }

@@ -75,6 +75,10 @@ class RawClient {
   // that does not happen within 20 s.
   std::string ReadAll();
 
+  // Whether the server ended the connection by a reset, which says that what
+  // came is not all. Known once it was read to its end.
+  bool was_reset() const { return was_reset_; }
+
   // Says that nothing more will be sent.
   void CloseForSending();
 
@@ -88,6 +92,7 @@ class RawClient {
   int socket_;
   std::string unread_;
   bool ended_ = false;
+  bool was_reset_ = false;
 };
 
 }  // namespace bibop::pkgraphd

@@ -31,6 +31,9 @@ struct HttpServerOptions {
   absl::Duration idle_timeout = absl::Seconds(60);
   // A client that takes nothing of an answer.
   absl::Duration write_timeout = absl::Seconds(30);
+  // An answer, from its first byte to its last, however steadily the client
+  // takes it.
+  absl::Duration answer_timeout = absl::Minutes(5);
 };
 
 }  // namespace bibop::pkgraphd

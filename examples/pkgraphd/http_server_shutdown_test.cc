@@ -119,6 +119,25 @@ TEST(HttpServerShutdown, MayBeCalledTwice) {
   server.server().Shutdown(kLong);
 }
 
+TEST(HttpServerShutdown, CutsConnectionsThatAreBeingAccepted) {
+  for (int round = 0; round < 50; ++round) {
+    TestServer server;
+    std::thread clients([port = server.port()] {
+      for (int i = 0; i < 20; ++i) {
+        RawClient(port).Send("GET /echo HTTP/1.1\r\nHost: h\r\n\r\n");
+      }
+    });
+    server.AwaitStats([](const HttpServerStats& stats) {
+      return stats.connections_accepted > 0;
+    });
+    server.server().Shutdown(absl::ZeroDuration());
+    const HttpServerStats stats = server.server().stats();
+    EXPECT_EQ(stats.open_connections, 0);
+    EXPECT_EQ(stats.requests_in_flight, 0);
+    clients.join();
+  }
+}
+
 // Connections that come, go and are cut meanwhile.
 TEST(HttpServerShutdown, EndsUnderLoad) {
   for (int round = 0; round < 10; ++round) {

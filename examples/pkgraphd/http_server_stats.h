@@ -20,7 +20,7 @@ struct HttpServerStats {
   int64_t connections_accepted = 0;  // the refused ones too
   int64_t connections_refused = 0;   // there were max_connections already
   int64_t requests_timed_out = 0;    // 408: the client was slow to send
-  int64_t answers_timed_out = 0;     // the client took nothing
+  int64_t answers_timed_out = 0;     // the client was slow to take one
   int64_t requests_malformed = 0;    // refused before a handler saw them
   int64_t handler_failures = 0;      // what became a 500 or was cut short
   // Answers with status 2xx at [2], and so on; the refusals too.

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "asio/any_io_executor.hpp"
 #include "asio/strand.hpp"
 #include "asio/thread_pool.hpp"
 #include "bibop/examples/pkgraphd/http_server_fixture.h"
@@ -212,6 +214,8 @@ TEST(HttpServer, CutsTheAnswerOfAHandlerThatFailsInItsMiddle) {
     client.Send(absl::StrCat("GET /throw?after=start HTTP/", version,
                              "\r\nHost: h\r\n\r\n"));
     EXPECT_THAT(client.ReadAll(), Not(HasSubstr("0\r\n\r\n")));
+    // Without chunks nothing else tells it from a whole one.
+    EXPECT_TRUE(client.was_reset()) << version;
   }
   RawClient client(server.port());
   client.Send("GET /twice HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -277,10 +281,34 @@ TEST(HttpServer, RefusesOptionsThatMakeNoSense) {
         HttpServerOptions{.request_timeout = absl::ZeroDuration()},
         HttpServerOptions{.idle_timeout = -absl::Seconds(1)},
         HttpServerOptions{.write_timeout = absl::InfiniteDuration()},
+        HttpServerOptions{.answer_timeout = absl::ZeroDuration()},
         HttpServerOptions{.address = "localhost"},
         HttpServerOptions{.address = ""}}) {
     EXPECT_EQ(ListenError(bad).code(), absl::StatusCode::kInvalidArgument);
   }
+}
+
+TEST(HttpServer, AcceptsAgainAfterItsExecutorsFailed) {
+  asio::thread_pool pool(1);
+  int calls = 0;
+  const auto server = HttpServer::Listen(
+      [&]() -> asio::any_io_executor {
+        ++calls;
+        // The first call is for the accepting.
+        if (calls == 2) throw std::bad_alloc();
+        if (calls == 3) throw 42;
+        return asio::make_strand(pool.get_executor());
+      },
+      {},
+      [](const HttpRequest&, HttpResponse& response) {
+        return response.Send(200, "text/plain", "there\n");
+      });
+  ASSERT_TRUE(server.ok()) << server.status();
+  RawClient client((*server)->port());
+  client.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_THAT(client.ReadUntil("there\n"), StartsWith("HTTP/1.1 200 OK"));
+  (*server)->Shutdown(absl::ZeroDuration());
+  EXPECT_GE(calls, 4);
 }
 
 TEST(HttpServer, NamesTheAddressThatIsInUse) {

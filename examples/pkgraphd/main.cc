@@ -42,6 +42,8 @@ ABSL_FLAG(absl::Duration, idle_timeout, absl::Seconds(60),
           "how long a connection may be idle");
 ABSL_FLAG(absl::Duration, write_timeout, absl::Seconds(30),
           "how long a client may take nothing of an answer");
+ABSL_FLAG(absl::Duration, answer_timeout, absl::Minutes(5),
+          "how long a client may take for a whole answer");
 ABSL_FLAG(absl::Duration, shutdown_grace, absl::Seconds(10),
           "how long requests in flight may take after SIGTERM or SIGINT");
 ABSL_FLAG(
@@ -129,6 +131,7 @@ absl::StatusOr<DaemonOptions> OptionsFromFlags() {
   options.http.request_timeout = absl::GetFlag(FLAGS_request_timeout);
   options.http.idle_timeout = absl::GetFlag(FLAGS_idle_timeout);
   options.http.write_timeout = absl::GetFlag(FLAGS_write_timeout);
+  options.http.answer_timeout = absl::GetFlag(FLAGS_answer_timeout);
   return options;
 }
 

@@ -181,6 +181,15 @@ TEST_F(ServiceTest, WhatThereIsNotIsToldOf) {
   EXPECT_EQ(get.Header("allow"), "POST");
 }
 
+TEST_F(ServiceTest, ABodyThatNobodyReadsIsRefused) {
+  Start(Stanza("a"));
+  const absl::StatusOr<HttpReply> reply = HttpClient(Server()).Post(
+      "/reload", "text/plain", std::string(5000, 'x'));
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->status, 413);
+  EXPECT_EQ(daemon_->metrics().loads, 1);
+}
+
 TEST_F(ServiceTest, AReloadServesWhatTheFileHasNow) {
   Start(Stanza("a"));
   Write(absl::StrCat(Stanza("a"), Stanza("b")));

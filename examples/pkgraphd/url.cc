@@ -61,6 +61,9 @@ absl::StatusOr<Target> ParseTarget(std::string_view target) {
   std::string_view path = target.substr(0, question);
   if (absl::ConsumePrefix(&path, "/") && !path.empty()) {
     for (const std::string_view segment : absl::StrSplit(path, '/')) {
+      if (result.path.size() == kMaxTargetParts) {
+        return absl::InvalidArgumentError("the target has too many segments");
+      }
       absl::StatusOr<std::string> decoded = Decode(segment, Plus::kIsPlus);
       if (!decoded.ok()) return decoded.status();
       result.path.push_back(*std::move(decoded));
@@ -69,6 +72,9 @@ absl::StatusOr<Target> ParseTarget(std::string_view target) {
   if (question == target.npos) return result;
   for (const std::string_view parameter :
        absl::StrSplit(target.substr(question + 1), '&', absl::SkipEmpty())) {
+    if (result.query.size() == kMaxTargetParts) {
+      return absl::InvalidArgumentError("the target has too many parameters");
+    }
     const std::pair<std::string_view, std::string_view> parts =
         absl::StrSplit(parameter, absl::MaxSplits('=', 1));
     absl::StatusOr<std::string> name = Decode(parts.first, Plus::kIsSpace);

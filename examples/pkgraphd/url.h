@@ -6,6 +6,7 @@
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_URL_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_URL_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,9 +27,13 @@ struct Target {
   std::vector<std::pair<std::string, std::string>> query;
 };
 
+// Each segment and each parameter costs more memory than its bytes.
+inline constexpr size_t kMaxTargetParts = 64;
+
 // Takes `target` apart: "/path?query", with "http://host" before it or not, or
 // "*", which has neither a path nor a query. InvalidArgument if it is none of
-// these, or has a '#', or a '%' without two hexadecimal digits after it.
+// these, or has a '#', or a '%' without two hexadecimal digits after it, or
+// more than kMaxTargetParts segments or parameters.
 absl::StatusOr<Target> ParseTarget(std::string_view target);
 
 }  // namespace bibop::pkgraphd

@@ -1,5 +1,6 @@
 #include "bibop/examples/pkgraphd/url.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,6 +72,19 @@ TEST(Url, RefusesWhatIsNoTarget) {
               absl::StatusCode::kInvalidArgument)
         << bad;
   }
+}
+
+TEST(Url, RefusesATargetOfTooManyParts) {
+  std::string path;
+  std::string query = "/?";
+  for (size_t i = 0; i < kMaxTargetParts; ++i) {
+    path += "/a";
+    query += "&b";
+  }
+  EXPECT_EQ(Parsed(path).path.size(), kMaxTargetParts);
+  EXPECT_EQ(Parsed(query).query.size(), kMaxTargetParts);
+  EXPECT_FALSE(ParseTarget(path + "/").ok());
+  EXPECT_FALSE(ParseTarget(query + "&b").ok());
 }
 
 }  // namespace
