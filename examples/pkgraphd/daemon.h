@@ -10,6 +10,7 @@
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_DAEMON_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_DAEMON_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,7 +37,8 @@ struct DaemonOptions {
   std::string index = std::string(pkgraph::kDefaultIndex);
   // How many threads answer requests: 1 to 256, or 0 for one per processor.
   int threads = 0;
-  HttpServerOptions http;
+  // No path takes a body.
+  HttpServerOptions http = {.max_body_bytes = size_t{4} << 10};
   HeapOptions heap;  // all but on_cycle_end
 };
 
