@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asio/any_io_executor.hpp"
@@ -104,6 +105,16 @@ Metrics Daemon::metrics() const {
           .graphs_alive = store_->alive()};
 }
 
-void Daemon::Shutdown(absl::Duration grace) { server_->Shutdown(grace); }
+void Daemon::Shutdown(absl::Duration grace) {
+  absl::Notification done;
+  // A request that waits for an index cannot be cut.
+  std::thread stopper([&] {
+    done.WaitForNotificationWithTimeout(grace);
+    store_->StopLoading();
+  });
+  server_->Shutdown(grace);
+  done.Notify();
+  stopper.join();
+}
 
 }  // namespace bibop::pkgraphd

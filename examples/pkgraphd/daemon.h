@@ -69,7 +69,9 @@ class Daemon {
   Heap& heap() const { return *heap_; }
 
   // Takes no more connections and requests, waits for those in flight as long
-  // as `grace`, and cuts the others. Returns when none is left.
+  // as `grace`, and cuts the others. Returns when none is left: an index that
+  // is still being read then is given up, within a tenth of a second or so,
+  // unless the system lets a read of a file wait.
   void Shutdown(absl::Duration grace);
 
  private:
