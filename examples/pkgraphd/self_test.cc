@@ -101,17 +101,69 @@ std::vector<std::string> NamesIn(std::string_view answer) {
   return absl::StrSplit(answer, "\", \"");
 }
 
+// Whether the answer has this status; notes if not.
+bool Check(std::string_view target, const absl::StatusOr<HttpReply>& reply,
+           int status, Findings& findings) {
+  if (reply.ok() && reply->status == status) return true;
+  findings.Error(
+      reply.ok() ? absl::StrCat(target, ": ", reply->status, " ", reply->body)
+                 : absl::StrCat(target, ": ", reply.status().ToString()));
+  return false;
+}
+
 // Some names of each letter.
-std::vector<std::string> SomeNames(HttpClient& client) {
+std::vector<std::string> SomeNames(const Daemon& daemon, Findings& findings) {
+  HttpClient client({.address = daemon.address(), .port = daemon.port()});
   std::set<std::string> names;
   for (char letter = 'a'; letter <= 'z'; ++letter) {
-    const absl::StatusOr<HttpReply> reply =
-        client.Get(absl::StrCat("/search?q=", std::string(1, letter)));
-    if (!reply.ok()) continue;
+    const std::string target =
+        absl::StrCat("/search?q=", std::string(1, letter));
+    const absl::StatusOr<HttpReply> reply = client.Get(target);
+    if (!Check(target, reply, 200, findings)) continue;
     for (std::string& name : NamesIn(reply->body))
       names.insert(std::move(name));
   }
   return {names.begin(), names.end()};
+}
+
+// What is in `text` between the first `before` and the next `after`; empty if
+// these are not there.
+std::string_view Between(std::string_view text, std::string_view before,
+                         std::string_view after) {
+  const size_t begin = text.find(before);
+  if (begin == text.npos) return "";
+  text.remove_prefix(begin + before.size());
+  const size_t end = text.find(after);
+  return end == text.npos ? "" : text.substr(0, end);
+}
+
+// A step of a path that /why answers.
+struct Step {
+  std::string_view from;
+  std::string_view field;
+  std::string_view to;
+};
+
+// The steps in an answer of /why, none if there is no path.
+std::vector<Step> StepsIn(std::string_view answer) {
+  std::vector<Step> steps;
+  for (const std::string_view object : absl::StrSplit(answer, "}, {")) {
+    const Step step = {.from = Between(object, "\"from\": \"", "\""),
+                       .field = Between(object, "\"field\": \"", "\""),
+                       .to = Between(object, "\"to\": \"", "\"")};
+    if (!step.to.empty()) steps.push_back(step);
+  }
+  return steps;
+}
+
+// Whether the steps lead from one package to another.
+bool Leads(const std::vector<Step>& steps, std::string_view from,
+           std::string_view to) {
+  for (const Step& step : steps) {
+    if (step.from != from) return false;
+    from = step.to;
+  }
+  return from == to;
 }
 
 // A '+' in a path stands for itself, in a query for a blank.
@@ -133,82 +185,132 @@ class Client {
 
   // Asks until `stop`.
   void Run(const absl::Notification& stop) {
-    std::vector<absl::Duration> latencies;
-    while (!stop.HasBeenNotified()) {
-      const absl::Time start = absl::Now();
-      AskSomething();
-      latencies.push_back(absl::Now() - start);
-    }
-    findings_.Latencies(latencies);
+    while (!stop.HasBeenNotified()) AskSomething();
+    findings_.Latencies(latencies_);
   }
 
  private:
   const std::string& AName() { return names_[random_() % names_.size()]; }
 
   void AskSomething() {
-    switch (random_() % 10) {
+    switch (random_() % 11) {
       case 0:
       case 1:
-        return Ask(absl::StrCat("/package/", Escaped(AName())));
+        Ask(absl::StrCat("/package/", Escaped(AName())));
+        return;
       case 2:
-        return Ask(absl::StrCat("/closure/", Escaped(AName())));
+        return CrossCheck(AName());
       case 3:
-        return Ask(
-            absl::StrCat("/closure/", Escaped(AName()), "?recommends=1"));
+        Ask(absl::StrCat("/closure/", Escaped(AName()), "?recommends=1"));
+        return;
       case 4:
-        return Ask(absl::StrCat("/rdeps/", Escaped(AName())));
+        Ask(absl::StrCat("/rdeps/", Escaped(AName())));
+        return;
       case 5:
-        return Ask(
-            absl::StrCat("/why/", Escaped(AName()), "/", Escaped(AName())));
+        Ask(absl::StrCat("/why/", Escaped(AName()), "/", Escaped(AName())));
+        return;
       case 6:
-        return Ask(absl::StrCat("/search?q=", Escaped(AName().substr(0, 3))));
+        Ask(absl::StrCat("/search?q=", Escaped(AName().substr(0, 3))));
+        return;
       case 7:
-        return Expect("/package/no-such-package-anywhere", 404, "error");
+        return AskForNothing();
       case 8:
         return Expect("/metrics", 200, "bibop_async_scopes");
+      case 9:
+        return Expect("/healthz", 200, "ok");
       default:
         return BreakOff(absl::StrCat("/rdeps/", Escaped(AName())));
     }
   }
 
-  // Whether the answer has this status; notes if not.
-  bool Check(std::string_view target, const absl::StatusOr<HttpReply>& reply,
-             int status) {
-    if (reply.ok() && reply->status == status) return true;
-    findings_.Error(
-        reply.ok() ? absl::StrCat(target, ": ", reply->status, " ", reply->body)
-                   : absl::StrCat(target, ": ", reply.status().ToString()));
-    return false;
+  absl::StatusOr<HttpReply> Get(std::string_view target,
+                                HttpClient::OnBody on_body = {}) {
+    const absl::Time start = absl::Now();
+    absl::StatusOr<HttpReply> reply = http_.Get(target, std::move(on_body));
+    latencies_.push_back(absl::Now() - start);
+    return reply;
   }
 
-  void Ask(const std::string& target) {
-    const absl::StatusOr<HttpReply> reply = http_.Get(target);
-    if (Check(target, reply, 200)) findings_.Answer(target, reply->body);
+  // The answer, which is the same each time; empty if there is none.
+  std::string Ask(const std::string& target) {
+    absl::StatusOr<HttpReply> reply = Get(target);
+    if (!Check(target, reply, 200, findings_)) return "";
+    findings_.Answer(target, reply->body);
+    return std::move(reply->body);
   }
 
   void Expect(std::string_view target, int status, std::string_view text) {
-    const absl::StatusOr<HttpReply> reply = http_.Get(target);
-    if (Check(target, reply, status) && !absl::StrContains(reply->body, text)) {
+    const absl::StatusOr<HttpReply> reply = Get(target);
+    if (Check(target, reply, status, findings_) &&
+        !absl::StrContains(reply->body, text)) {
       findings_.Error(
           absl::StrCat(target, ": no '", text, "' in ", reply->body));
     }
   }
 
-  // Closes the connection when the first piece has come.
+  void AskForNothing() {
+    constexpr std::string_view kNothing = "no-such-package-anywhere";
+    const std::string name = Escaped(AName());
+    for (const std::string& target :
+         {absl::StrCat("/package/", kNothing),
+          absl::StrCat("/closure/", kNothing),
+          absl::StrCat("/rdeps/", kNothing),
+          absl::StrCat("/why/", kNothing, "/", name),
+          absl::StrCat("/why/", name, "/", kNothing)}) {
+      Expect(target, 404, kNothing);
+    }
+  }
+
+  // Whether the answers about `name` agree: there is a path to what is in its
+  // closure, as long as that says, and each end of a step names the other.
+  void CrossCheck(const std::string& name) {
+    const std::string closure = Ask(absl::StrCat("/closure/", Escaped(name)));
+    const std::vector<std::string_view> lines =
+        absl::StrSplit(closure, '\n', absl::SkipEmpty());
+    if (lines.empty()) return;
+    const std::string_view line = lines[random_() % lines.size()];
+    const std::string_view needed = Between(line, "\"package\": \"", "\"");
+
+    const std::string why =
+        absl::StrCat("/why/", Escaped(name), "/", Escaped(needed));
+    const std::string path = Ask(why);
+    const std::vector<Step> steps = StepsIn(path);
+    if (steps.empty() || !Leads(steps, name, needed) ||
+        absl::StrCat(steps.size()) != Between(line, "\"distance\": ", "}")) {
+      return findings_.Error(
+          absl::StrCat(why, ": ", path, ", but the closure has ", line));
+    }
+    const Step& step = steps[random_() % steps.size()];
+    const bool is_provided = step.field == "Provides";
+    const std::string rdeps =
+        absl::StrCat("/rdeps/", Escaped(is_provided ? step.from : step.to));
+    const std::string mention =
+        absl::StrCat("{\"package\": \"", is_provided ? step.to : step.from,
+                     "\", \"field\": \"", step.field, "\"}\n");
+    const std::string mentions = Ask(rdeps);
+    if (!absl::StrContains(mentions, mention)) {
+      findings_.Error(absl::StrCat(rdeps, ": lacks ", mention));
+    }
+  }
+
+  // Closes the connection when the first piece of an answer has come.
   void BreakOff(const std::string& target) {
+    if (Ask(target).empty()) return;  // it has no piece
     const absl::StatusOr<HttpReply> reply =
-        http_.Get(target, [](std::string_view /*piece*/) { return false; });
+        Get(target, [](std::string_view /*piece*/) { return false; });
     if (absl::IsCancelled(reply.status())) {
       findings_.broken_off.fetch_add(1, std::memory_order_relaxed);
-      return;
+    } else {
+      findings_.Error(absl::StrCat(target, ": not broken off but ",
+                                   reply.status().ToString()));
     }
-    Check(target, reply, 200);  // it has no piece
   }
 
   HttpClient http_;
   const std::vector<std::string>& names_;
   std::mt19937 random_;
   Findings& findings_;
+  std::vector<absl::Duration> latencies_;
 };
 
 // Asks for the index to be read again each second until `stop`. Returns how
@@ -220,14 +322,7 @@ int64_t ReloadEachSecond(const Daemon& daemon, const absl::Notification& stop,
   do {
     const absl::StatusOr<HttpReply> reply =
         client.Post("/reload", "text/plain", "");
-    if (!reply.ok()) {
-      findings.Error(absl::StrCat("/reload: ", reply.status().ToString()));
-    } else if (reply->status != 200) {
-      findings.Error(
-          absl::StrCat("/reload: ", reply->status, " ", reply->body));
-    } else {
-      ++reloads;
-    }
+    if (Check("/reload", reply, 200, findings)) ++reloads;
   } while (!stop.WaitForNotificationWithTimeout(absl::Seconds(1)));
   return reloads;
 }
@@ -248,17 +343,13 @@ std::string Short(absl::Duration duration) {
 
 }  // namespace
 
-bool RunSelfTest(Daemon& daemon, absl::Duration duration, absl::Duration grace,
-                 std::ostream& out) {
+bool RunSelfTest(Daemon& daemon, absl::FunctionRef<bool()> wait,
+                 absl::Duration grace, std::ostream& out) {
   Findings findings;
   const size_t idle_scopes = daemon.heap().CountAsyncScopes();
-  std::vector<std::string> names;
-  {
-    HttpClient client({.address = daemon.address(), .port = daemon.port()});
-    names = SomeNames(client);
-  }
+  const std::vector<std::string> names = SomeNames(daemon, findings);
   if (names.empty()) {
-    out << "self-test: /search finds no name\n";
+    out << "self-test: /search finds no name" << std::endl;
     return false;
   }
 
@@ -272,10 +363,14 @@ bool RunSelfTest(Daemon& daemon, absl::Duration duration, absl::Duration grace,
   int64_t reloads = 0;
   threads.emplace_back(
       [&] { reloads = ReloadEachSecond(daemon, stop, findings); });
-  absl::SleepFor(duration);
+  const bool is_complete = wait();
   stop.Notify();
   for (std::thread& thread : threads) thread.join();
   const absl::Duration elapsed = absl::Now() - start;
+  if (!is_complete) {
+    out << "self-test: broken off" << std::endl;
+    return false;
+  }
 
   // Clients that broke off are noticed when the answer cannot be written.
   Becomes([&] { return daemon.heap().CountAsyncScopes() == idle_scopes; });
@@ -286,6 +381,10 @@ bool RunSelfTest(Daemon& daemon, absl::Duration duration, absl::Duration grace,
   Becomes([&] { return daemon.metrics().graphs_alive == 1; });
   const Metrics metrics = daemon.metrics();
   if (metrics.graphs_alive != 1) findings.Error("old graphs are alive");
+  if (metrics.http.handler_failures != 0) {
+    findings.Error(absl::StrCat(metrics.http.handler_failures,
+                                " answers failed or were cut short"));
+  }
   daemon.Shutdown(grace);
 
   const std::vector<absl::Duration> latencies = findings.SortedLatencies();
