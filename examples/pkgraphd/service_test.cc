@@ -274,7 +274,8 @@ TEST_F(ServiceTest, AnAnswerIsOfOneGraphThoughThatIsReplacedMeanwhile) {
 }
 
 TEST_F(ServiceTest, ClientsThatDoNotReadKeepOnlySoManyGraphs) {
-  Start(WideIndex(Long('k'), kVersions, kCount));
+  // As long an answer, and fewer packages: it is loaded several times.
+  Start(WideIndex(std::string(2000, 'k'), kVersions + 2, kCount / 10));
   ReloadWhileOldGraphsAreKept(1);
   EXPECT_EQ(daemon_->metrics().loads, GraphStore::kMaxGraphs + 1);
   EXPECT_TRUE(Becomes([&] { return daemon_->heap().CountAsyncScopes() == 0; }));
