@@ -198,7 +198,8 @@ asio::awaitable<void> Service::Stream(
     co_return;
   }
   co_await response.Start(200, kJsonLines);
-  for (bool more = true; more;) {
+  bool more = true;
+  while (more) {
     std::string lines;
     AsyncHandleScope::WithGuard(TaskMutator(), [&](AsyncHandleGuard& guard) {
       more = AdvancePart(guard.mutator(), guard.GetUnchecked(walk), lines);
