@@ -17,7 +17,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace bibop::pkgraph {
-namespace {
 
 std::filesystem::path Resolve(std::string_view path) {
   const char* directory = std::getenv("BUILD_WORKING_DIRECTORY");
@@ -25,7 +24,12 @@ std::filesystem::path Resolve(std::string_view path) {
   return std::filesystem::path(directory) / path;  // an absolute path wins
 }
 
-}  // namespace
+absl::Status CannotOpen(std::string_view path, int reason) {
+  return absl::ErrnoToStatus(reason,
+                             path == kDefaultIndex
+                                 ? absl::StrCat(path, " (name another index)")
+                                 : std::string(path));
+}
 
 absl::StatusOr<Input> Input::Open(std::string_view path) {
   if (path == "-") {
@@ -40,13 +44,7 @@ absl::StatusOr<Input> Input::Open(std::string_view path) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory"));
   }
   input.file_.open(resolved, std::ios::binary);
-  if (!input.file_.is_open()) {
-    const int reason = errno;
-    return absl::ErrnoToStatus(reason,
-                               path == kDefaultIndex
-                                   ? absl::StrCat(path, " (name another index)")
-                                   : std::string(path));
-  }
+  if (!input.file_.is_open()) return CannotOpen(path, errno);
   const auto bytes = std::filesystem::file_size(resolved, ignored);
   if (!ignored) input.size_hint_ = bytes;
   return input;

@@ -7,12 +7,14 @@
 #define BIBOP_EXAMPLES_PKGRAPH_INPUT_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <istream>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace bibop::pkgraph {
@@ -20,14 +22,20 @@ namespace bibop::pkgraph {
 // The index of the packages that are installed on a Debian machine.
 inline constexpr std::string_view kDefaultIndex = "/var/lib/dpkg/status";
 
+// Where the file `path` is. A relative path starts at $BUILD_WORKING_DIRECTORY,
+// where that is set: 'bazel run' changes the directory.
+std::filesystem::path Resolve(std::string_view path);
+
+// NotFound or another error: why `path` could not be opened. `reason` is what
+// errno was.
+absl::Status CannotOpen(std::string_view path, int reason);
+
 // An index that is open for reading. Owns its file, unless that is standard
 // input.
 class Input {
  public:
-  // Opens `path`, "-" being standard input. A relative path starts at
-  // $BUILD_WORKING_DIRECTORY, where that is set: 'bazel run' changes the
-  // directory. NotFound or another error with the system's reason if that
-  // fails.
+  // Opens `path`, "-" being standard input. NotFound or another error with the
+  // system's reason if that fails.
   static absl::StatusOr<Input> Open(std::string_view path);
 
   // What errors call the input.

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "asio/any_io_executor.hpp"
@@ -28,13 +29,6 @@
 #include "bibop/gc.h"
 
 namespace bibop::pkgraphd {
-namespace {
-
-// No path takes a body. What a client sends all the same is kept while it is
-// answered, so that there had better be little of it.
-constexpr size_t kMaxBodyBytes = size_t{4} << 10;
-
-}  // namespace
 
 Daemon::Daemon(DaemonOptions options)
     : start_(absl::Now()), options_(std::move(options)) {}
@@ -79,13 +73,11 @@ absl::Status Daemon::Listen() {
   reloader_ = std::make_unique<Reloader>(*heap_, *store_);
   service_ = std::make_unique<Service>(*heap_, *store_, *reloader_,
                                        [this] { return metrics(); });
-  HttpServerOptions http = options_.http;
-  http.max_body_bytes = kMaxBodyBytes;
   absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Listen(
       [this]() -> asio::any_io_executor {
         return AsioExecutor(*heap_, asio::make_strand(pool_->get_executor()));
       },
-      std::move(http),
+      options_.http,
       [this](const HttpRequest& request, HttpResponse& response) {
         return service_->Answer(request, response);
       });
@@ -114,6 +106,16 @@ Metrics Daemon::metrics() const {
           .graphs_alive = store_->alive()};
 }
 
-void Daemon::Shutdown(absl::Duration grace) { server_->Shutdown(grace); }
+void Daemon::Shutdown(absl::Duration grace) {
+  absl::Notification done;
+  // A request that waits for an index cannot be cut.
+  std::thread stopper([&] {
+    done.WaitForNotificationWithTimeout(grace);
+    store_->StopLoading();
+  });
+  server_->Shutdown(grace);
+  done.Notify();
+  stopper.join();
+}
 
 }  // namespace bibop::pkgraphd

@@ -10,6 +10,7 @@
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_DAEMON_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_DAEMON_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,8 +37,10 @@ struct DaemonOptions {
   std::string index = std::string(pkgraph::kDefaultIndex);
   // How many threads answer requests: 1 to 256, or 0 for one per processor.
   int threads = 0;
-  HttpServerOptions http;  // all but max_body_bytes
-  HeapOptions heap;        // all but on_cycle_end
+  // No path takes a body. What a client sends all the same is kept while it is
+  // answered.
+  HttpServerOptions http = {.max_body_bytes = size_t{4} << 10};
+  HeapOptions heap;  // all but on_cycle_end
 };
 
 class Daemon {
@@ -67,7 +70,9 @@ class Daemon {
   Heap& heap() const { return *heap_; }
 
   // Takes no more connections and requests, waits for those in flight as long
-  // as `grace`, and cuts the others. Returns when none is left.
+  // as `grace`, and cuts the others. Returns when none is left: an index that
+  // is still being read then is given up, within a tenth of a second or so,
+  // unless the system lets a read of a file wait.
   void Shutdown(absl::Duration grace);
 
  private:

@@ -1,17 +1,20 @@
 #include "bibop/examples/pkgraphd/graph_store.h"
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <istream>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/base/call_once.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "bibop/examples/pkgraph/graph.h"
-#include "bibop/examples/pkgraph/input.h"
 #include "bibop/examples/pkgraphd/parked_input.h"
 #include "bibop/gc.h"
 
@@ -37,24 +40,45 @@ absl::StatusOr<LoadReport> GraphStore::Load(Mutator& mutator, double rest) {
 
 absl::StatusOr<LoadReport> GraphStore::TryLoad(Mutator& mutator, double rest) {
   const absl::Time start = absl::Now();
-  std::optional<absl::StatusOr<pkgraph::Input>> input;
-  {
-    const ParkedScope parked(mutator);
-    input.emplace(pkgraph::Input::Open(file_));
+  if (CountHeld() >= kMaxGraphs) {
+    // Some may be held by nobody, and no collection has come since.
+    mutator.heap().Collect();
+    if (CountHeld() >= kMaxGraphs) {
+      return absl::UnavailableError(
+          absl::StrCat(held_.size(),
+                       " graphs are in use, by clients that take their answers "
+                       "slowly: try again later"));
+    }
   }
-  if (!input->ok()) return input->status();
-  ParkedInput buffer(mutator, (*input)->stream(), rest);
-  std::istream text(&buffer);
+  const absl::StatusOr<std::unique_ptr<ParkedInput>> input =
+      ParkedInput::Open(mutator, file_, rest, stop_);
+  if (!input.ok()) return input.status();
+  std::istream text(input->get());
 
   HandleScope scope(mutator);
   const absl::StatusOr<Handle<pkgraph::Graph>> graph =
-      pkgraph::LoadGraph(mutator, text, (*input)->name());
+      pkgraph::LoadGraph(mutator, text, file_);
+  // What ended early has the form of a shorter file, or of one that was cut.
+  if (!(*input)->status().ok()) return (*input)->status();
   if (!graph.ok()) return graph.status();
-  root_->current = scope.New<LoadedIndex>(*graph, alive_);
+  Handle<LoadedIndex> index = scope.New<LoadedIndex>(*graph, alive_);
+  held_.emplace_back(mutator, index);
+  root_->current = index;
   return LoadReport{.packages = (*graph)->package_count,
                     .versions = (*graph)->version_count,
                     .dependencies = (*graph)->dependency_count,
                     .elapsed = absl::Now() - start};
+}
+
+size_t GraphStore::CountHeld() {
+  std::erase_if(held_, [](const WeakPersistent<LoadedIndex>& index) {
+    return index.IsEmpty();
+  });
+  return held_.size();
+}
+
+void GraphStore::StopLoading() {
+  absl::call_once(stop_once_, [this] { stop_.Notify(); });
 }
 
 Handle<LoadedIndex> GraphStore::Current(HandleScope& scope) const {

@@ -3,7 +3,8 @@
 // The current index hangs by one Member of an object that a Persistent keeps.
 // A request takes it once and goes on with it, however often it is replaced
 // meanwhile. Nobody counts who uses an old one: when the last request is done
-// that holds it, it is garbage.
+// that holds it, it is garbage. Only so many are there at the same time: while
+// slow requests hold old ones, none is loaded.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_GRAPH_STORE_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_GRAPH_STORE_H_
@@ -14,8 +15,11 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/base/call_once.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "bibop/examples/pkgraph/graph.h"
 #include "bibop/gc.h"
@@ -56,17 +60,27 @@ struct LoadReport {
 
 class GraphStore {
  public:
+  // The most graphs that are held at the same time, the current one and one
+  // that is being loaded among them.
+  static constexpr size_t kMaxGraphs = 4;
+
   // Has no index before the first Load. Errors call `file` by that name; a
   // relative path starts where pkgraph::Input says.
   GraphStore(Mutator& mutator, std::string file);
 
   // Reads the file, beside whoever uses the current index, and makes what was
-  // read the current one. On an error, such as NotFound or, for a malformed
-  // file, InvalidArgument, the current one stays. `rest` is ParkedInput's.
+  // read the current one. On an error the current one stays: InvalidArgument if
+  // the file is malformed, Unavailable if there would be more than kMaxGraphs,
+  // Cancelled if loading was stopped, NotFound or another one if the file
+  // cannot be read. `rest` is ParkedInput's.
   //
-  // On a running mutator's thread, which is parked while it reads; one thread
-  // at a time.
+  // Collects when there seem to be too many graphs. On a running mutator's
+  // thread, which is parked while it reads; one thread at a time.
   absl::StatusOr<LoadReport> Load(Mutator& mutator, double rest);
+
+  // Ends a Load, within a tenth of a second or so, and each that is called
+  // later. Any thread, any number of times.
+  void StopLoading();
 
   // The current index, a handle of `scope`. Any running mutator's thread.
   //
@@ -88,6 +102,8 @@ class GraphStore {
   };
 
   absl::StatusOr<LoadReport> TryLoad(Mutator& mutator, double rest);
+  // How many of the indexes that were loaded no collection found dead.
+  size_t CountHeld();
 
   const std::string file_;
   Persistent<Root> root_;
@@ -95,6 +111,10 @@ class GraphStore {
   std::atomic<int64_t> loads_ = 0;
   std::atomic<int64_t> failures_ = 0;
   const std::shared_ptr<std::atomic<int64_t>> alive_;
+  // Those that were not found dead when CountHeld looked; the loading thread's.
+  std::vector<WeakPersistent<LoadedIndex>> held_;
+  absl::once_flag stop_once_;
+  absl::Notification stop_;
 };
 
 }  // namespace bibop::pkgraphd

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "asio/co_spawn.hpp"
 #include "asio/post.hpp"
 #include "asio/thread_pool.hpp"
@@ -93,6 +95,59 @@ TEST_F(GraphStoreTest, AnErrorLeavesTheOldGraph) {
   EXPECT_EQ(store.failures(), 2);
 }
 
+TEST_F(GraphStoreTest, OnlySoManyGraphsAreHeldAtTheSameTime) {
+  MutatorScope mutator(*heap_);
+  GraphStore store(mutator, file_);
+  Write(kOne);
+  {
+    HandleScope scope(mutator);
+    for (size_t i = 0; i < GraphStore::kMaxGraphs; ++i) {
+      ASSERT_TRUE(store.Load(mutator, 0).ok());
+      store.Current(scope);  // a slow reader
+    }
+    Write(kTwo);
+    const absl::Status refused = store.Load(mutator, 0).status();
+    EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+    EXPECT_EQ(store.Current(scope)->graph->package_count, 1u);
+  }
+  // Nobody holds the old ones any more, and nobody has collected yet.
+  EXPECT_EQ(store.Load(mutator, 0)->packages, 2u);
+}
+
+TEST_F(GraphStoreTest, GraphsThatNobodyHoldsDoNotCount) {
+  MutatorScope mutator(*heap_);
+  GraphStore store(mutator, file_);
+  Write(kOne);
+  for (size_t i = 0; i < 10 * GraphStore::kMaxGraphs; ++i) {
+    ASSERT_TRUE(store.Load(mutator, 0).ok());
+  }
+}
+
+TEST_F(GraphStoreTest, AFileThatCannotBeReadIsNoShorterFile) {
+  MutatorScope mutator(*heap_);
+  // It opens, and the first read of it fails: EIO.
+  GraphStore store(mutator, "/proc/self/mem");
+  const absl::Status unreadable = store.Load(mutator, 0).status();
+  EXPECT_TRUE(absl::IsDataLoss(unreadable)) << unreadable;
+  EXPECT_TRUE(absl::StrContains(unreadable.message(),
+                                "/proc/self/mem: cannot be read: "))
+      << unreadable;
+  EXPECT_EQ(store.failures(), 1);
+}
+
+TEST_F(GraphStoreTest, ARestIsBounded) {
+  MutatorScope mutator(*heap_);
+  GraphStore store(mutator, file_);
+  // Three pieces.
+  std::string index;
+  while (index.size() < (size_t{600} << 10)) {
+    absl::StrAppend(&index, "Package: a\nVersion: 1\nArchitecture: all\n\n");
+  }
+  Write(index);
+  // As when the clock says that the thread has worked for days.
+  EXPECT_TRUE(store.Load(mutator, /*rest=*/1e12).ok());
+}
+
 // The index is a pipe, which is read when somebody writes it.
 class PipeTest : public GraphStoreTest {
  protected:
@@ -128,6 +183,35 @@ TEST_F(PipeTest, NoCollectionWaitsForAnIndexThatIsBeingRead) {
             static_cast<ssize_t>(sizeof(kOne) - 11));
   close(pipe);
   loader.join();
+}
+
+TEST_F(PipeTest, ALoadIsStoppedThoughNobodyWritesThePipe) {
+  asio::thread_pool pool(1);
+  {
+    Reloader reloader(*heap_, *store_);
+    const AsioExecutor executor(*heap_, pool.get_executor());
+    std::vector<std::future<absl::StatusOr<LoadReport>>> reloads;
+    reloads.push_back(
+        asio::co_spawn(executor, reloader.Reload(), asio::use_future));
+    while (store_->loads() < 2) std::this_thread::yield();
+    // One that waits for the next.
+    reloads.push_back(
+        asio::co_spawn(executor, reloader.Reload(), asio::use_future));
+    asio::post(pool, asio::use_future).get();
+    // Part of an index has the form of a shorter one.
+    const int pipe = open(file_.c_str(), O_WRONLY);
+    ASSERT_GE(pipe, 0);
+    ASSERT_EQ(write(pipe, kOne, sizeof(kOne) - 1),
+              static_cast<ssize_t>(sizeof(kOne) - 1));
+    store_->StopLoading();
+    store_->StopLoading();
+    for (auto& reload : reloads) {
+      const absl::Status stopped = reload.get().status();
+      EXPECT_TRUE(absl::IsCancelled(stopped)) << stopped;
+    }
+    close(pipe);
+  }
+  pool.join();
 }
 
 TEST_F(PipeTest, ReloadsThatWaitShareTheNextIndex) {

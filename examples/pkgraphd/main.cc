@@ -2,13 +2,16 @@
 
 #include <sys/resource.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
 #include <iostream>
 #include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "absl/base/log_severity.h"
@@ -21,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "bibop/examples/pkgraph/input.h"
 #include "bibop/examples/pkgraphd/daemon.h"
@@ -80,25 +84,65 @@ void RaiseDescriptorLimit() {
 }
 
 // The signals that end the service. Blocked before there are threads, which
-// inherit that, so that only Wait gets them.
+// inherit that, so that only who waits here gets them.
 class EndSignals {
  public:
   EndSignals() {
     sigemptyset(&set_);
-    sigaddset(&set_, SIGINT);
-    sigaddset(&set_, SIGTERM);
+    for (const int signal : {SIGINT, SIGTERM}) {
+      sigaddset(&set_, signal);
+      // A shell has what it starts in the background ignore SIGINT.
+      std::signal(signal, SIG_DFL);
+    }
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   }
 
-  // Waits for one. The next one ends the process.
+  // Waits for one. The next one ends the process, if this thread still exists.
   void Wait() {
     int signal = 0;
     sigwait(&set_, &signal);
     pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
   }
 
+  // The same, at most so long. Returns the signal, 0 if none came.
+  int WaitFor(absl::Duration timeout) {
+    const timespec time = absl::ToTimespec(timeout);
+    int signal = 0;
+    // It begins anew when the process was stopped and continued.
+    do {
+      signal = sigtimedwait(&set_, nullptr, &time);
+    } while (signal < 0 && errno == EINTR);
+    if (signal < 0) return 0;
+    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+    return signal;
+  }
+
  private:
   sigset_t set_;
+};
+
+// Until this is destroyed, such a signal ends the process at once, as it does
+// by default.
+class AtOnce {
+ public:
+  explicit AtOnce(EndSignals& signals)
+      : thread_([this, &signals] {
+          while (!done_.HasBeenNotified()) {
+            if (const int signal = signals.WaitFor(kLook)) raise(signal);
+          }
+        }) {}
+  ~AtOnce() {
+    done_.Notify();
+    thread_.join();
+  }
+  AtOnce(const AtOnce&) = delete;
+  AtOnce& operator=(const AtOnce&) = delete;
+
+ private:
+  static constexpr absl::Duration kLook = absl::Milliseconds(10);
+
+  absl::Notification done_;
+  std::thread thread_;
 };
 
 absl::StatusOr<DaemonOptions> OptionsFromFlags() {
@@ -152,8 +196,11 @@ int Main() {
   RaiseDescriptorLimit();
   EndSignals end_signals;
   const std::string index = options->index;
-  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
-      Daemon::Start(*std::move(options));
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon;
+  {
+    const AtOnce at_once(end_signals);
+    daemon = Daemon::Start(*std::move(options));
+  }
   if (!daemon.ok()) return Fail(daemon.status(), kFailed);
   const LoadReport& loaded = (*daemon)->loaded();
   std::cout << index << ": " << loaded.packages << " names, " << loaded.versions
@@ -164,9 +211,10 @@ int Main() {
             << (*daemon)->Url() << std::endl;
   const absl::Duration grace = absl::GetFlag(FLAGS_shutdown_grace);
   if (test_seconds > 0) {
-    return RunSelfTest(**daemon, absl::Seconds(test_seconds), grace, std::cout)
-               ? kOk
-               : kFailed;
+    const auto wait = [&] {
+      return end_signals.WaitFor(absl::Seconds(test_seconds)) == 0;
+    };
+    return RunSelfTest(**daemon, wait, grace, std::cout) ? kOk : kFailed;
   }
   end_signals.Wait();
   std::cout << "shutting down" << std::endl;

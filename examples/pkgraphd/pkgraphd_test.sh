@@ -45,6 +45,14 @@ ends() {
   [[ ! -s errors ]] || fail "SIG$1: $(cat errors)"
 }
 
+# dies SIGNAL CODE: the service ends with CODE when it gets the signal.
+dies() {
+  local code=0
+  kill "-$1" "$service"
+  wait "$service" || code=$?
+  [[ $code == "$2" ]] || fail "SIG$1: exit code $code, not $2: $(cat output errors)"
+}
+
 # rejects CODE TEXT ARGUMENTS...: exits with CODE and has TEXT on standard error.
 rejects() {
   local code=0 expected=$1 text=$2
@@ -86,11 +94,29 @@ for spelling in "--self-test 2" "--self_test=1"; do
   done
 done
 
+"$pkgraphd" --index=index --self-test 1000 >output 2>errors &
+service=$!
+until grep -q '^http://' output; do sleep 0.01; done
+dies TERM 1
+grep -qx "self-test: broken off" output || fail "self-test and SIGTERM: $(cat output)"
+
+# ---- signals while it starts -------------------------------------------------------
+
+mkfifo pipe
+for signal in INT TERM; do
+  "$pkgraphd" --index=pipe --port=0 >output 2>errors &
+  service=$!
+  exec 5>pipe # once it reads
+  dies "$signal" $((128 + $(kill -l "$signal")))
+  exec 5>&-
+done
+
 # ---- what it does not take ---------------------------------------------------------
 
 rejects 1 "missing: No such file" --index=missing
 printf 'Package: a\nVersion: 1\n\n' >bad
 rejects 1 "bad:1: the stanza that starts here has no Architecture" --index=bad
+rejects 1 "/proc/self/mem: cannot be read: " --index=/proc/self/mem
 rejects 1 "threads: 0 to 256" --index=index --threads=1000
 rejects 2 "cannot be read again" --index=-
 rejects 2 "--port: 0 to 65535" --port=65536

@@ -26,8 +26,9 @@ class Reloader {
   Reloader(Heap& heap ABSL_ATTRIBUTE_LIFETIME_BOUND,
            GraphStore& store ABSL_ATTRIBUTE_LIFETIME_BOUND);
 
-  // Waits for an index that is being read, and ends the thread. Whoever awaits
-  // Reload has an executor that still exists.
+  // Waits for an index that is being read, and for those that requests wait
+  // for: GraphStore::StopLoading ends that. Whoever awaits Reload has an
+  // executor that still exists.
   ~Reloader();
 
   // Awaited by a task: returns once an index was read whose reading began after

@@ -1,28 +1,16 @@
 #include "bibop/examples/pkgraphd/self_test.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
-#include <random>
-#include <set>
 #include <string>
-#include <string_view>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
-#include "absl/hash/hash.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -31,185 +19,12 @@
 #include "bibop/examples/pkgraphd/http_client.h"
 #include "bibop/examples/pkgraphd/http_response_parser.h"
 #include "bibop/examples/pkgraphd/metrics.h"
+#include "bibop/examples/pkgraphd/self_test_client.h"
 
 namespace bibop::pkgraphd {
 namespace {
 
 constexpr int kClients = 8;
-
-// What the clients found, all together. Any thread.
-class Findings {
- public:
-  // Notes an answer, and whether it is another one than before.
-  void Answer(std::string_view target, std::string_view body)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    const size_t hash = absl::HashOf(body);
-    {
-      const absl::MutexLock lock(mutex_);
-      if (hashes_.try_emplace(target, hash).first->second == hash) return;
-    }
-    Error(absl::StrCat(target, ": another answer than before"));
-  }
-
-  void Error(std::string message) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(mutex_);
-    ++errors_;
-    if (messages_.size() < kMessages) messages_.push_back(std::move(message));
-  }
-
-  void Latencies(const std::vector<absl::Duration>& latencies)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(mutex_);
-    latencies_.insert(latencies_.end(), latencies.begin(), latencies.end());
-  }
-
-  // When the clients have ended.
-  std::vector<absl::Duration> SortedLatencies() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(mutex_);
-    std::sort(latencies_.begin(), latencies_.end());
-    return latencies_;
-  }
-  int64_t errors() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(mutex_);
-    return errors_;
-  }
-  // The first ones.
-  std::vector<std::string> messages() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(mutex_);
-    return messages_;
-  }
-
-  std::atomic<int64_t> broken_off = 0;  // a sum: relaxed
-
- private:
-  static constexpr size_t kMessages = 5;
-
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, size_t> hashes_ ABSL_GUARDED_BY(mutex_);
-  std::vector<absl::Duration> latencies_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> messages_ ABSL_GUARDED_BY(mutex_);
-  int64_t errors_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
-// The names in an answer of /search, of which none has a character that JSON
-// escapes.
-std::vector<std::string> NamesIn(std::string_view answer) {
-  constexpr std::string_view kBefore = "\"packages\": [\"";
-  const size_t begin = answer.find(kBefore), end = answer.rfind("\"]}");
-  if (begin == answer.npos || end == answer.npos) return {};
-  answer = answer.substr(0, end).substr(begin + kBefore.size());
-  return absl::StrSplit(answer, "\", \"");
-}
-
-// Some names of each letter.
-std::vector<std::string> SomeNames(HttpClient& client) {
-  std::set<std::string> names;
-  for (char letter = 'a'; letter <= 'z'; ++letter) {
-    const absl::StatusOr<HttpReply> reply =
-        client.Get(absl::StrCat("/search?q=", std::string(1, letter)));
-    if (!reply.ok()) continue;
-    for (std::string& name : NamesIn(reply->body))
-      names.insert(std::move(name));
-  }
-  return {names.begin(), names.end()};
-}
-
-// A '+' in a path stands for itself, in a query for a blank.
-std::string Escaped(std::string_view name) {
-  std::string text;
-  for (const char c : name)
-    absl::StrAppend(&text, c == '+' ? "%2B" : std::string(1, c));
-  return text;
-}
-
-class Client {
- public:
-  Client(const Daemon& daemon, const std::vector<std::string>& names,
-         uint32_t seed, Findings& findings)
-      : http_({.address = daemon.address(), .port = daemon.port()}),
-        names_(names),
-        random_(seed),
-        findings_(findings) {}
-
-  // Asks until `stop`.
-  void Run(const absl::Notification& stop) {
-    std::vector<absl::Duration> latencies;
-    while (!stop.HasBeenNotified()) {
-      const absl::Time start = absl::Now();
-      AskSomething();
-      latencies.push_back(absl::Now() - start);
-    }
-    findings_.Latencies(latencies);
-  }
-
- private:
-  const std::string& AName() { return names_[random_() % names_.size()]; }
-
-  void AskSomething() {
-    switch (random_() % 10) {
-      case 0:
-      case 1:
-        return Ask(absl::StrCat("/package/", Escaped(AName())));
-      case 2:
-        return Ask(absl::StrCat("/closure/", Escaped(AName())));
-      case 3:
-        return Ask(
-            absl::StrCat("/closure/", Escaped(AName()), "?recommends=1"));
-      case 4:
-        return Ask(absl::StrCat("/rdeps/", Escaped(AName())));
-      case 5:
-        return Ask(
-            absl::StrCat("/why/", Escaped(AName()), "/", Escaped(AName())));
-      case 6:
-        return Ask(absl::StrCat("/search?q=", Escaped(AName().substr(0, 3))));
-      case 7:
-        return Expect("/package/no-such-package-anywhere", 404, "error");
-      case 8:
-        return Expect("/metrics", 200, "bibop_async_scopes");
-      default:
-        return BreakOff(absl::StrCat("/rdeps/", Escaped(AName())));
-    }
-  }
-
-  // Whether the answer has this status; notes if not.
-  bool Check(std::string_view target, const absl::StatusOr<HttpReply>& reply,
-             int status) {
-    if (reply.ok() && reply->status == status) return true;
-    findings_.Error(
-        reply.ok() ? absl::StrCat(target, ": ", reply->status, " ", reply->body)
-                   : absl::StrCat(target, ": ", reply.status().ToString()));
-    return false;
-  }
-
-  void Ask(const std::string& target) {
-    const absl::StatusOr<HttpReply> reply = http_.Get(target);
-    if (Check(target, reply, 200)) findings_.Answer(target, reply->body);
-  }
-
-  void Expect(std::string_view target, int status, std::string_view text) {
-    const absl::StatusOr<HttpReply> reply = http_.Get(target);
-    if (Check(target, reply, status) && !absl::StrContains(reply->body, text)) {
-      findings_.Error(
-          absl::StrCat(target, ": no '", text, "' in ", reply->body));
-    }
-  }
-
-  // Closes the connection when the first piece has come.
-  void BreakOff(const std::string& target) {
-    const absl::StatusOr<HttpReply> reply =
-        http_.Get(target, [](std::string_view /*piece*/) { return false; });
-    if (absl::IsCancelled(reply.status())) {
-      findings_.broken_off.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-    Check(target, reply, 200);  // it has no piece
-  }
-
-  HttpClient http_;
-  const std::vector<std::string>& names_;
-  std::mt19937 random_;
-  Findings& findings_;
-};
 
 // Asks for the index to be read again each second until `stop`. Returns how
 // often.
@@ -220,14 +35,7 @@ int64_t ReloadEachSecond(const Daemon& daemon, const absl::Notification& stop,
   do {
     const absl::StatusOr<HttpReply> reply =
         client.Post("/reload", "text/plain", "");
-    if (!reply.ok()) {
-      findings.Error(absl::StrCat("/reload: ", reply.status().ToString()));
-    } else if (reply->status != 200) {
-      findings.Error(
-          absl::StrCat("/reload: ", reply->status, " ", reply->body));
-    } else {
-      ++reloads;
-    }
+    if (Check("/reload", reply, 200, findings)) ++reloads;
   } while (!stop.WaitForNotificationWithTimeout(absl::Seconds(1)));
   return reloads;
 }
@@ -248,17 +56,13 @@ std::string Short(absl::Duration duration) {
 
 }  // namespace
 
-bool RunSelfTest(Daemon& daemon, absl::Duration duration, absl::Duration grace,
-                 std::ostream& out) {
+bool RunSelfTest(Daemon& daemon, absl::FunctionRef<bool()> wait,
+                 absl::Duration grace, std::ostream& out) {
   Findings findings;
   const size_t idle_scopes = daemon.heap().CountAsyncScopes();
-  std::vector<std::string> names;
-  {
-    HttpClient client({.address = daemon.address(), .port = daemon.port()});
-    names = SomeNames(client);
-  }
+  const std::vector<std::string> names = SomeNames(daemon, findings);
   if (names.empty()) {
-    out << "self-test: /search finds no name\n";
+    out << "self-test: /search finds no name" << std::endl;
     return false;
   }
 
@@ -267,15 +71,19 @@ bool RunSelfTest(Daemon& daemon, absl::Duration duration, absl::Duration grace,
   std::vector<std::thread> threads;
   for (uint32_t i = 0; i < kClients; ++i) {
     threads.emplace_back(
-        [&, i] { Client(daemon, names, i, findings).Run(stop); });
+        [&, i] { SelfTestClient(daemon, names, i, findings).Run(stop); });
   }
   int64_t reloads = 0;
   threads.emplace_back(
       [&] { reloads = ReloadEachSecond(daemon, stop, findings); });
-  absl::SleepFor(duration);
+  const bool is_complete = wait();
   stop.Notify();
   for (std::thread& thread : threads) thread.join();
   const absl::Duration elapsed = absl::Now() - start;
+  if (!is_complete) {
+    out << "self-test: broken off" << std::endl;
+    return false;
+  }
 
   // Clients that broke off are noticed when the answer cannot be written.
   Becomes([&] { return daemon.heap().CountAsyncScopes() == idle_scopes; });
@@ -286,6 +94,10 @@ bool RunSelfTest(Daemon& daemon, absl::Duration duration, absl::Duration grace,
   Becomes([&] { return daemon.metrics().graphs_alive == 1; });
   const Metrics metrics = daemon.metrics();
   if (metrics.graphs_alive != 1) findings.Error("old graphs are alive");
+  if (metrics.http.handler_failures != 0) {
+    findings.Error(absl::StrCat(metrics.http.handler_failures,
+                                " answers failed or were cut short"));
+  }
   daemon.Shutdown(grace);
 
   const std::vector<absl::Duration> latencies = findings.SortedLatencies();

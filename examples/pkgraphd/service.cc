@@ -81,6 +81,19 @@ asio::awaitable<void> SendError(HttpResponse& response, int code,
   return response.Send(code, kJson, json.text() + "\n");
 }
 
+// Why an index could not be loaded.
+int CodeOf(const absl::Status& error) {
+  switch (error.code()) {
+    case absl::StatusCode::kInvalidArgument:  // the sender's business
+      return 422;
+    case absl::StatusCode::kUnavailable:  // too many graphs
+    case absl::StatusCode::kCancelled:    // the service ends
+      return 503;
+    default:
+      return 500;
+  }
+}
+
 // Part of a walk's answer: how many packages it looks at is up to its kind.
 bool AdvancePart(Mutator& mutator, Handle<ClosureWalk> walk,
                  std::string& lines) {
@@ -263,8 +276,8 @@ asio::awaitable<void> Service::Reload(const HttpRequest& /*request*/,
                                       HttpResponse& response) {
   const absl::StatusOr<LoadReport> report = co_await reloader_.Reload();
   if (!report.ok()) {
-    // A malformed index is the sender's business, what else there may be ours.
-    const int code = absl::IsInvalidArgument(report.status()) ? 422 : 500;
+    const int code = CodeOf(report.status());
+    if (code == 503) response.AddHeader("Retry-After", "1");
     co_await SendError(response, code, report.status().message());
     co_return;
   }

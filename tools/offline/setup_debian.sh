@@ -341,6 +341,9 @@ mkdir -p "$llhttp"
 dpkg-deb --fsys-tarfile "$apt"/src/node-llhttp_*.deb | tar -xf - -C "$llhttp" \
   --transform 's|^\./usr/share/include/llhttp|include|;s|^\./usr/share/llhttp|src|' \
   ./usr/share/include/llhttp ./usr/share/llhttp
+major=$(awk '$2 == "LLHTTP_VERSION_MAJOR" { print $3 }' "$llhttp/include/llhttp.h")
+[[ $major == 8 ]] ||
+  die "this machine's node-llhttp is version '$major', and Bibop is built with llhttp 8: use bookworm's, or install bazelisk"
 cp "$llhttp_build" "$llhttp/BUILD.bazel"
 : > "$llhttp/WORKSPACE"
 
