@@ -19,11 +19,11 @@
 //
 // Send, Start and Write throw std::system_error if the client has gone, or has
 // taken nothing for the server's write_timeout, or not all within its
-// answer_timeout, or the server cuts the connection at its shutdown. A handler lets that pass: the server ends the
-// connection. They throw std::logic_error if the handler has answered already,
-// or writes what it has not started, or if a header is not one; of these, and
-// of whatever else a handler throws, the server makes a 500 if nothing was
-// sent, and else an answer that is cut short.
+// answer_timeout, or the server cuts the connection at its shutdown. A handler
+// lets that pass: the server ends the connection. They throw std::logic_error
+// if the handler has answered already, or writes what it has not started, or if
+// a header is not one; of these, and of whatever else a handler throws, the
+// server makes a 500 if nothing was sent, and else an answer that is cut short.
 
 #ifndef BIBOP_EXAMPLES_PKGRAPHD_HTTP_MESSAGE_H_
 #define BIBOP_EXAMPLES_PKGRAPHD_HTTP_MESSAGE_H_
