@@ -130,6 +130,29 @@ TEST_P(AsyncHandleScopeTest, TheHeapCountsItsScopesHoweverLongTheyAre) {
   EXPECT_EQ(heap_->CountAsyncScopes(), 0u);
 }
 
+TEST_P(AsyncHandleScopeTest, ScopesAreCountedWhileOthersComeAndGo) {
+  std::vector<AsyncHandleScope> kept;
+  for (int i = 0; i < 100; ++i) kept.emplace_back(*heap_);
+  std::thread attached([this] {
+    MutatorScope mutator(*heap_);
+    for (int i = 0; i < 500; ++i) {
+      AsyncHandleScope scope(*heap_);
+      for (int n = 0; n < i % 20; ++n) AddNode(mutator, scope, n);
+    }
+  });
+  std::thread unattached([this] {
+    for (int i = 0; i < 500; ++i) AsyncHandleScope scope(*heap_);
+  });
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_GE(heap_->CountAsyncScopes(), 100u);
+    // A block that is being added to a chain may count as well.
+    EXPECT_LE(heap_->CountAsyncScopes(), 110u);
+  }
+  attached.join();
+  unattached.join();
+  EXPECT_EQ(heap_->CountAsyncScopes(), 100u);
+}
+
 TEST_P(AsyncHandleScopeTest, WhatAGuardRootsLivesAsLongAsTheGuard) {
   MutatorScope attached(*heap_);
   Mutator& mutator = attached;

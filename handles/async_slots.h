@@ -130,12 +130,15 @@ struct alignas(64) AsyncSlotBlock {
   }
 
   // Written by who takes and who frees the block; read by whoever has the
-  // address of a slot. Relaxed: the slots' stores and loads order.
+  // address of a slot, and by who counts scopes. Relaxed: the slots' stores and
+  // loads order, and a count orders nothing.
   std::atomic<AsyncScopeNumber> number;
   // In a chain: counted up, and given a next block once when all slots are
   // taken, by running mutators (compare and exchange, release); read by them,
-  // by the collector, and by who frees the chain (acquire). In a list of free
-  // blocks: written by who has the block or the mutex, passed on with the list.
+  // by the collector, and by who frees the chain (acquire); by who counts
+  // scopes, who only looks whether there is a next one (relaxed). In a list of
+  // free blocks: written by who has the block or the mutex, passed on with the
+  // list.
   std::atomic<uintptr_t> link;
   std::array<AsyncSlot, kSlots> slots;
 };

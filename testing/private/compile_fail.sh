@@ -39,6 +39,11 @@ fi
 # ---- with it, what happens is what was expected ------------------------------------
 compiles=1
 "$@" "${copts[@]}" "-D$macro" >"$logs/bad" 2>&1 || compiles=
+# As in compile_right.sh: a compiler that was killed has no verdict that may be kept.
+if [[ ! $compiles ]] && ! grep -Eq '(^|[ :])error: ' "$logs/bad"; then
+  cat "$logs/bad" >&2
+  exit 1
+fi
 
 # The lines of the misuse: those in a conditional that names the macro.
 "$(dirname "$0")/misuse_lines.sh" "$source" "$macro" >"$logs/lines"
