@@ -178,6 +178,11 @@ TEST_F(PersistentsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
       Mutator& mutator = attached;
       std::vector<Persistent<Node>> mine(100);
       for (int i = 0; i < kNodes; ++i) {
+        // Half of it comes after a collection, even where a busy machine runs
+        // the thread that collects last.
+        while (i == kNodes / 2 && heap_->stats().cycles == 0) {
+          mutator.Safepoint();
+        }
         Persistent<Node> made = MakeNode(mutator, i);
         made->next = MakeNode(mutator, i + 1);
         Persistent<Node>& kept = mine[random() % mine.size()];
@@ -226,7 +231,6 @@ TEST_F(PersistentsThreadsTest, RootsWanderBetweenThreadsDuringCollections) {
   for (std::thread& thread : threads) thread.join();
   CollectAndDestroy();
   EXPECT_EQ(lifetimes_.born(), 2 * kMakers * kNodes);
-  EXPECT_GT(heap_->stats().cycles, 2) << "not only those at the end";
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
