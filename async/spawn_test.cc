@@ -8,6 +8,7 @@
 #include <deque>
 #include <future>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
@@ -349,51 +351,204 @@ TEST_F(SpawnTest, AnAnyHandleIsWhatItWasMadeOfAndItsBases) {
   EXPECT_TRUE(AsyncAnyHandle().IsEmpty());
 }
 
+// ---- stretches ----
+
+TEST_F(SpawnTest, AThreadThatWasRunningIsParkedInAStretchAndRunsAfterIt) {
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  HandleScope scope(mutator);
+  const Handle<Node> node = scope.New<Node>(lifetimes_, 1);
+  {
+    const TaskStretch stretch(*heap_);
+    EXPECT_TRUE(mutator.parked());
+    // Nobody waits for the thread.
+    std::thread([this] { CollectAndDestroy(); }).join();
+    AsyncHandleGuard guard(TaskMutator());
+    EXPECT_FALSE(mutator.parked());
+    EXPECT_EQ(guard.New<Node>(lifetimes_, 2)->number, 2);
+  }
+  EXPECT_FALSE(mutator.parked());
+  EXPECT_EQ(lifetimes_.alive(), 2);
+  node->next = scope.New<Node>(lifetimes_, 3);
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 2);
+  // So it does if the task throws.
+  EXPECT_THROW(
+      {
+        const TaskStretch stretch(*heap_);
+        throw std::runtime_error("broken");
+      },
+      std::runtime_error);
+  EXPECT_FALSE(mutator.parked());
+  // One that was parked stays so.
+  const ParkedScope parked(mutator);
+  {
+    const TaskStretch stretch(*heap_);
+  }
+  EXPECT_TRUE(mutator.parked());
+}
+
+// As where a guard posts to an executor that calls at once.
+TEST_F(SpawnTest, AStretchInAGuardKeepsWhatTheGuardRoots) {
+  auto other_heap = Heap::Create({}).value();
+  std::thread([&] {
+    const TaskStretch outer(*heap_);
+    Mutator& mutator = TaskMutator();
+    AsyncHandleGuard guard(mutator);
+    const Handle<Node> node = guard.New<Node>(lifetimes_, 1);
+    node->next = guard.New<Node>(lifetimes_, 2);
+    {
+      const TaskStretch inner(*heap_);
+      EXPECT_EQ(&TaskMutator(), &mutator);
+      EXPECT_TRUE(mutator.parked());
+      std::thread([this] { CollectAndDestroy(); }).join();
+      EXPECT_EQ(lifetimes_.alive(), 2);
+      {
+        AsyncHandleGuard inner_guard(TaskMutator());
+        const Handle<Node> third = inner_guard.New<Node>(lifetimes_, 3);
+        CollectAndDestroy();
+        EXPECT_EQ(lifetimes_.alive(), 3);
+        EXPECT_EQ(third->number, 3);
+      }
+      EXPECT_TRUE(mutator.parked());
+      {
+        const TaskStretch elsewhere(*other_heap);
+        EXPECT_EQ(&TaskMutator().heap(), other_heap.get());
+        const AsyncHandleGuard other_guard(TaskMutator());
+      }
+      EXPECT_EQ(&TaskMutator(), &mutator);
+      CollectAndDestroy();
+      EXPECT_EQ(lifetimes_.alive(), 2);
+    }
+    EXPECT_EQ(&TaskMutator(), &mutator);
+    EXPECT_FALSE(mutator.parked());
+    EXPECT_EQ(node->next->number, 2);
+    node->next = guard.New<Node>(lifetimes_, 4);
+    CollectAndDestroy();
+    EXPECT_EQ(lifetimes_.alive(), 3);
+  }).join();
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
 // ---- misuse ----
 
 using SpawnDeathTest = SpawnTest;
 
+// Runs `f` as a stretch of a task, with room for what it leaves open.
+ABSL_ATTRIBUTE_NOINLINE void RunStretch(Heap& heap, auto f) {
+  alignas(64) std::byte frame[512];
+  const TaskStretch stretch(heap);
+  f(static_cast<void*>(frame));
+}
+
 TEST_F(SpawnDeathTest, WhatATaskLeavesOpenIsToldInEveryBuild) {
   MutatorScope attached(*heap_);
   Mutator& mutator = attached;
-  const auto run = [&](auto leave_open) {
-    alignas(64) std::byte frame[256];
-    const TaskStretch stretch(*heap_);
-    leave_open(static_cast<void*>(frame));
-  };
+  const auto run = [&](auto leave_open) { RunStretch(*heap_, leave_open); };
   run([](void*) {
-    const HandleScope scope(TaskMutator());
     const AsyncHandleGuard guard(TaskMutator());
+    const HandleScope scope(TaskMutator());
     const NoGcScope no_gc(TaskMutator());
   });
-  const std::string opened =
-      kCheckedHandles
-          ? ".*of which the innermost was opened at async/spawn_test"
-          : "";
-  EXPECT_DEATH(
-      run([&](void* at) {
-        auto* scope = ::new (at) HandleScope(TaskMutator());
-        scope->New<Other>(lifetimes_);
-      }),
-      "made at async/spawn_test.cc:.* leaves open a HandleScope" + opened);
   EXPECT_DEATH(
       run([](void* at) { ::new (at) AsyncHandleGuard(TaskMutator()); }),
-      "leaves open an AsyncHandleGuard");
+      "made at async/spawn_test.cc:.*leaves open an AsyncHandleGuard");
+  // Scopes are of use in a guard only, so that tells of those without handles.
+  EXPECT_DEATH(run([](void* at) {
+                 ::new (at) RunningScope(TaskMutator());
+                 ::new (static_cast<std::byte*>(at) + 64)
+                     HandleScope(TaskMutator());
+               }),
+               "leaves open an AsyncHandleGuard");
   // A NoGcScope, of which clang would see that it stays open.
+  EXPECT_DEATH(run([](void*) {
+                 const AsyncHandleGuard guard(TaskMutator());
+                 TaskMutator().EnterNoGc();
+               }),
+               "in a NoGcScope");
   EXPECT_DEATH(run([](void*) { TaskMutator().EnterNoGc(); }),
-               "leaves open a NoGcScope");
-  EXPECT_DEATH(run([](void* at) { ::new (at) ParkedScope(TaskMutator()); }),
-               "a ParkedScope");
+               kCheckedHandles ? "a NoGcScope was opened by a parked thread"
+                               : "leaves open a NoGcScope");
   EXPECT_DEATH(
       {
-        HandleScope scope(mutator);
-        run([&](void*) { scope.New<Other>(lifetimes_); });
+        std::optional<ParkedScope> parked(std::in_place, mutator);
+        run([&](void*) { parked.reset(); });
       },
-      "a handle in one that is not its own");
+      "ends what it has not begun: a ParkedScope");
+}
+
+TEST_F(SpawnDeathTest, OutsideOfAGuardATaskCreatesNoHandleInAnyBuild) {
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  HandleScope outer(mutator);
+  const Handle<Node> node = outer.New<Node>(lifetimes_, 1);
+  const auto run = [&](auto f) { RunStretch(*heap_, f); };
+  EXPECT_DEATH(run([&](void*) {
+                 HandleScope scope(TaskMutator());
+                 scope.New<Other>(lifetimes_);
+               }),
+               "by a parked thread");
+  EXPECT_DEATH(run([&](void*) {
+                 HandleScope scope(TaskMutator());
+                 static_cast<void>(scope.Mutable<Other>());
+               }),
+               "by a parked thread");
+  EXPECT_DEATH(run([&](void*) { outer.New<Other>(lifetimes_); }),
+               "by a parked thread");
+  // One that creates nothing is told where it opens, if at all.
+  const auto open = [](void*) { const HandleScope scope(TaskMutator()); };
   if (LocalHandles::kCountsScopes) {
-    EXPECT_DEATH(run([](void* at) { ::new (at) HandleScope(TaskMutator()); }),
-                 "leaves open a HandleScope" + opened);
+    EXPECT_DEATH(run(open), "by a parked thread");
+  } else {
+    run(open);
   }
+  outer.New<Other>(lifetimes_);
+  EXPECT_EQ(node->number, 1);
+}
+
+TEST_F(SpawnDeathTest, ATaskDoesNotRunInANoGcScope) {
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  EXPECT_DEATH(
+      {
+        mutator.EnterNoGc();
+        RunStretch(*heap_, [](void*) {});
+      },
+      "in a NoGcScope");
+}
+
+// What a scope of a task that slept in it does when it closes elsewhere: it is
+// not told here, and does nothing.
+TEST_F(SpawnTest, AScopeWithoutHandlesThatClosesInALaterStretchDoesNothing) {
+  if (LocalHandles::kCountsScopes) GTEST_SKIP() << "it is told when it opens";
+  MutatorScope attached(*heap_);
+  Mutator& mutator = attached;
+  HandleScope outer(mutator);
+  const Handle<Node> node = outer.New<Node>(lifetimes_, 1);
+  alignas(64) std::byte place[128];
+  RunStretch(*heap_, [&](void*) {
+    ::new (static_cast<void*>(place)) HandleScope(TaskMutator());
+  });
+  RunStretch(*heap_, [&](void*) {
+    AsyncHandleGuard guard(TaskMutator());
+    const Handle<Node> other = guard.New<Node>(lifetimes_, 2);
+    CollectAndDestroy();
+    EXPECT_EQ(other->number, 2);
+  });
+  {
+    const ParkedScope parked(mutator);
+    std::thread([&] {
+      RunStretch(*heap_, [&](void*) {
+        std::launder(reinterpret_cast<HandleScope*>(place))->~HandleScope();
+      });
+    }).join();
+  }
+  const Handle<Node> third = outer.New<Node>(lifetimes_, 3);
+  CollectAndDestroy();
+  EXPECT_EQ(lifetimes_.alive(), 2);
+  EXPECT_EQ(node->number, 1);
+  EXPECT_EQ(third->number, 3);
 }
 
 TEST_F(SpawnDeathTest, TaskMutatorIsForTasks) {

@@ -1,6 +1,7 @@
 #include "bibop/async/task_stretch.h"
 
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <utility>
 #include <vector>
@@ -48,6 +49,11 @@ Mutator* FindMutator(const Heap& heap) {
   return nullptr;
 }
 
+std::optional<ParkedScope> ParkIfRunning(Mutator& mutator) {
+  if (mutator.parked()) return std::nullopt;
+  return std::optional<ParkedScope>(std::in_place, mutator);
+}
+
 }  // namespace
 
 Mutator& AttachThread(Heap& heap) {
@@ -66,6 +72,7 @@ Mutator& TaskMutator() {
 TaskStretch::TaskStretch(Heap& heap, std::source_location place)
     : mutator_(AttachThread(heap)),
       before_(std::exchange(task_mutator, &mutator_)),
+      parked_(ParkIfRunning(mutator_)),
       open_(mutator_.open()),
       place_(place) {}
 
@@ -84,7 +91,7 @@ TaskStretch::~TaskStretch() {
       << place_.line() << " is suspended or ends, and leaves open "
       << (now.running_scopes > open_.running_scopes ? "an AsyncHandleGuard"
           : now.no_gc > open_.no_gc                 ? "a NoGcScope"
-          : scopes ? "a HandleScope, or a handle in one that is not its own"
+          : scopes                                  ? "a HandleScope"
                    : "or ends what it has not begun: a ParkedScope, or a seal")
       << (scopes ? mutator_.handles().DescribeInnermost() : "")
       << ": what belongs to a thread ends before co_await; objects that the "

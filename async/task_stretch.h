@@ -8,20 +8,31 @@
 //
 // It attaches the thread if that is not attached, lets the task find its
 // mutator by TaskMutator, and aborts in every build if the task leaves
-// something open across a suspension: an AsyncHandleGuard, a NoGcScope, a
-// ParkedScope, a HandleScope that has handles, a handle in a scope around the
-// task. A HandleScope without handles is seen where scopes are counted: in
-// checked builds and in those with --//:sealed_scopes. The message says where
-// the task was made, in checked builds also where the scope was opened.
+// something open across a suspension: an AsyncHandleGuard, a RunningScope, a
+// NoGcScope, or what is within one. The message says where the task was made,
+// in checked builds also where the scope was opened.
 //
-// Attached so, a thread is parked but while a guard is open, and detached when
-// it ends: before the heap is destroyed, or that aborts. A thread that was
-// attached before stays as it was.
+// A thread is parked for the length of the stretch, but while a guard is open.
+// So a HandleScope, a Handle and a NoGcScope are of use within a guard only,
+// which is told in every build, and whatever a task opens outside of one:
+//
+//   creates a handle                          every build aborts there
+//   opens a HandleScope, and creates nothing  checked builds and those with
+//                                             --//:sealed_scopes abort there;
+//                                             in others it does nothing, even
+//                                             if it closes on another thread
+//
+// A thread that was not attached stays so until it ends: before the heap is
+// destroyed, or that aborts. One that was running, because it was left so, or
+// because the stretch is one in a guard of another, runs again when the
+// stretch ends; what the guards around it root stays. In a NoGcScope, where no
+// thread may park, it aborts.
 
 #ifndef BIBOP_ASYNC_TASK_STRETCH_H_
 #define BIBOP_ASYNC_TASK_STRETCH_H_
 
 #include <cstddef>
+#include <optional>
 #include <source_location>
 
 #include "absl/base/attributes.h"
@@ -47,7 +58,8 @@ class TaskStretch {
  public:
   static constexpr bool kIsScoped = true;
 
-  // `place` is what messages call the place where the task was made.
+  // `place` is what messages call the place where the task was made. Aborts in
+  // a NoGcScope.
   explicit TaskStretch(
       Heap& heap ABSL_ATTRIBUTE_LIFETIME_BOUND,
       std::source_location place = std::source_location::current());
@@ -55,13 +67,17 @@ class TaskStretch {
   TaskStretch& operator=(const TaskStretch&) = delete;
   static void* operator new(size_t) = delete;
   static void* operator new[](size_t) = delete;
-  // Aborts if something is open that was not at first, or the reverse.
+  // Aborts if something is open that was not at first, or the reverse. Waits
+  // for the end of the pause if the thread was running at first and a
+  // collection has the mutators stopped.
   ~TaskStretch();
 
  private:
   Mutator& mutator_;
   // That of the stretch around this one, or null.
   Mutator* const before_;
+  // If the thread was running.
+  const std::optional<ParkedScope> parked_;
   const MutatorBase::Open open_;
   const std::source_location place_;
 };

@@ -36,6 +36,7 @@ std::unique_ptr<LocalHandles::Block> LocalHandles::NewBlock(Block* previous) {
 }
 
 void LocalHandles::Extend() {
+  CheckNotParked();
   if (next_ == nullptr) {
     if (sealed_depth_ == depth_) {
       ABSL_LOG(FATAL)
@@ -49,6 +50,18 @@ void LocalHandles::Extend() {
   Block& block = BlockOf(next_);
   if (block.next == nullptr) block.next = NewBlock(&block);
   next_ = block.next->slots.data();
+}
+
+void LocalHandles::AbortParked() const {
+  if (parked_next_ != ParkedEnd()) {
+    ABSL_LOG(FATAL)
+        << "a handle is created, or a scope opened, by a parked thread: open "
+           "an AsyncHandleGuard, or end the ParkedScope first";
+  }
+  ABSL_LOG(FATAL)
+      << "a HandleScope was opened by a parked thread, and closed when that "
+         "was running again: open it in the AsyncHandleGuard, or after the "
+         "ParkedScope, in which its handles are used";
 }
 
 HandleSlot* LocalHandles::FindRecent(HandleSlot value) const {
@@ -69,8 +82,8 @@ void LocalHandles::CheckInScope() const {
   }
 }
 
-void LocalHandles::FreeSpares() {
-  Block* block = &BlockOf(NextSlot());
+void LocalHandles::FreeSpares(Block& last) {
+  Block* block = &last;
   for (size_t i = 0; i < kMostSpares && block != nullptr; ++i) {
     block = block->next.get();
   }

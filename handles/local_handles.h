@@ -23,10 +23,23 @@
 // are poisoned.
 //
 // Owned by a mutator and used by its thread only, except that the collector
-// visits the slots while that thread is stopped at a safepoint.
+// visits the slots while that thread is stopped at a safepoint or parked. The
+// words are plain: the thread writes them before it stops or parks (release,
+// MutatorState), and the collector reads them after it has made sure of that
+// (acquire); while the thread is parked nobody writes them.
+//
+// A thread that is parked creates no slots: where the next one should be it
+// finds ParkedEnd, which looks like the end of a block, and the slow path
+// aborts. A scope that is opened then, in builds that do not abort at that,
+// remembers ParkedEnd and puts it back when it closes. Where the thread is
+// running again, or it is another thread that closes it, where the slots in use
+// end is lost: then creating a slot aborts, and so does a collection, until the
+// scope around it closes.
 //
 // Invariants: in every block before that of the next slot all slots are in use;
-// under a seal next == null, which looks like the end of a block.
+// under a seal next == null, which looks like the end of a block; while the
+// thread is parked next == ParkedEnd(), and parked_next is what it was before;
+// else parked_next == ParkedEnd().
 //
 // The seal is in the spirit of V8's handle scopes (HandleScopeData), where it
 // lowers a limit.
@@ -87,7 +100,7 @@ class LocalHandles {
   ~LocalHandles();
 
   // Makes sure that the next slot can be created without allocating memory.
-  // Aborts under a seal.
+  // Aborts under a seal, or while parked.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void Reserve() {
     if (IsEndOfBlock(next_)) [[unlikely]] {
       Extend();
@@ -109,7 +122,8 @@ class LocalHandles {
     if constexpr (kCheckedHandles) ledger_->CountHandle();
   }
 
-  // Reserves and creates a slot that holds `value`. Aborts under a seal.
+  // Reserves and creates a slot that holds `value`. Aborts under a seal, or
+  // while parked.
   ABSL_ATTRIBUTE_ALWAYS_INLINE HandleSlot* Create(HandleSlot value) {
     Reserve();
     HandleSlot* slot = next_;
@@ -126,10 +140,11 @@ class LocalHandles {
     if constexpr (kCheckedHandles) ledger_->UncountHandle();
   }
 
-  // Makes sure that RootStore can be called. Aborts under a seal, if a slot has
-  // to be created; checked builds abort if no scope is open.
+  // Makes sure that RootStore can be called. Aborts while parked, and under a
+  // seal if a slot has to be created; checked builds abort if no scope is open.
   void ReserveForStore() {
     CheckInScope();
+    CheckNotParked();
     if (FindRecent(kVacant) == nullptr) Reserve();
   }
 
@@ -165,11 +180,15 @@ class LocalHandles {
   using Mark = std::conditional_t<kCheckedHandles, CheckedMark, UncheckedMark>;
 
   // Opens a scope, at a place of the program: returns what its CloseScope
-  // needs. Checked builds abort on another thread, or while parked.
+  // needs. Builds that count scopes abort while parked, checked ones on another
+  // thread as well.
   Mark OpenScope(std::source_location place = std::source_location::current()) {
     // First, for it may throw.
     const Mark mark = MakeMark<Mark>(place);
-    if constexpr (kCountsScopes) ++depth_;
+    if constexpr (kCountsScopes) {
+      CheckNotParked();
+      ++depth_;
+    }
     return mark;
   }
 
@@ -202,16 +221,29 @@ class LocalHandles {
   }
 
   // Frees blocks none of whose slots is in use, but for some: to be called now
-  // and then where time does not matter.
-  void FreeSpares();
+  // and then.
+  void FreeSpares() {
+    HandleSlot* const next = NextSlotIfKnown();
+    if (next != nullptr && BlockOf(next).next != nullptr) [[unlikely]]
+      FreeSpares(BlockOf(next));
+  }
 
-  // Say that the thread may not use its scopes and handles, which checked
-  // builds watch over, and that it may again.
+  // From now on Create aborts, and checked builds watch over the use of scopes
+  // and handles as well.
+  //
+  // REQUIRES: it is not parked.
   void Park() {
     if constexpr (kCheckedHandles) ledger_->Park();
+    parked_next_ = next_;
+    next_ = ParkedEnd();
   }
+  // Ends that.
   void Unpark() {
     if constexpr (kCheckedHandles) ledger_->Unpark();
+    // Else a scope that was opened before has closed meanwhile.
+    if (next_ == ParkedEnd()) [[likely]]
+      next_ = parked_next_;
+    parked_next_ = ParkedEnd();
   }
 
   // In checked builds aborts on another thread, or while parked, where `what`
@@ -233,10 +265,11 @@ class LocalHandles {
   };
 
   // From now on Create aborts at the current depth of scopes; in scopes opened
-  // later it does not. Returns what Unseal needs. Checked builds abort on
-  // another thread, or while parked.
+  // later it does not. Returns what Unseal needs. Aborts while parked, in
+  // checked builds on another thread as well.
   Seal SealScope() {
     CheckRunningHere("a SealedHandleScope");
+    CheckNotParked();
     const Seal before = {next_, sealed_next_, sealed_depth_};
     sealed_next_ = NextSlot();
     sealed_depth_ = depth_;
@@ -301,10 +334,32 @@ class LocalHandles {
   // Returns a block none of whose slots is in use, behind `previous`.
   static std::unique_ptr<Block> NewBlock(Block* previous);
 
-  // Where the slots in use end, also under a seal.
-  HandleSlot* NextSlot() const {
-    return next_ != nullptr ? next_ : sealed_next_;
+  // What next_ is while the thread is parked: no slot, but where a block would
+  // end.
+  static HandleSlot* ParkedEnd() {
+    return reinterpret_cast<HandleSlot*>(uintptr_t{kBlockBytes});
   }
+
+  // Where the slots in use end, also under a seal or while parked; null if that
+  // is not known.
+  HandleSlot* NextSlotIfKnown() const {
+    HandleSlot* next = next_ != ParkedEnd() ? next_ : parked_next_;
+    if (next == ParkedEnd()) return nullptr;
+    return next != nullptr ? next : sealed_next_;
+  }
+  // The same. Aborts if it is not known.
+  HandleSlot* NextSlot() const {
+    HandleSlot* next = NextSlotIfKnown();
+    if (next == nullptr) [[unlikely]]
+      AbortParked();
+    return next;
+  }
+  // Aborts while parked, or where a scope that was opened then has closed.
+  void CheckNotParked() const {
+    if (next_ == ParkedEnd()) [[unlikely]]
+      AbortParked();
+  }
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE void AbortParked() const;
 
   // By template, for of the members of each only some are compiled.
   template <class M>
@@ -353,12 +408,17 @@ class LocalHandles {
   // Makes room for a slot.
   ABSL_ATTRIBUTE_NOINLINE void Extend();
 
+  // Frees all blocks behind `last` but the most that are left.
+  ABSL_ATTRIBUTE_NOINLINE static void FreeSpares(Block& last);
+
   // Calls `visit` with all slots in use, the last blocks' first.
   template <class F>
   void ForEachSlot(F visit) const;
 
-  // Null under a seal.
+  // Null under a seal; ParkedEnd() while parked.
   HandleSlot* next_;
+  // While parked what next_ was before; else ParkedEnd().
+  HandleSlot* parked_next_ = ParkedEnd();
   // Where the slots in use end that a seal protects, while one is in force.
   HandleSlot* sealed_next_ = nullptr;
   int depth_ = 0;

@@ -79,48 +79,75 @@ TEST(LocalHandles, DiscardTakesBackTheLastSlotAndEmptiesAnother) {
   handles.CloseScope(scope);
 }
 
+struct ParkedStretch {};
+struct RunningStretch {};
+// What is open, and the size of the model before.
+struct Open {
+  std::variant<LocalHandles::Mark, LocalHandles::Seal, ParkedStretch,
+               RunningStretch>
+      what;
+  size_t size;
+  template <class T>
+  bool Is() const {
+    return std::holds_alternative<T>(what);
+  }
+};
+
 // Random nesting of scopes of all sizes, around the size of a block above all,
-// and of seals, against a model.
+// of seals, and of parks and stretches in which the parked thread runs, against
+// a model.
 TEST(LocalHandles, TheRootsAreThoseOfAModel) {
-  // What is open: a scope or a seal, and the size of the model before.
-  struct Open {
-    std::variant<LocalHandles::Mark, LocalHandles::Seal> what;
-    size_t size;
-    bool is_seal() const {
-      return std::holds_alternative<LocalHandles::Seal>(what);
-    }
-  };
   std::mt19937 random(3);  // NOLINT(cert-msc51-cpp): repeatable
   LocalHandles handles;
   std::vector<Open> open;
   std::vector<const void*> model;
   const auto close = [&] {
-    if (open.back().is_seal()) {
-      handles.Unseal(std::get<LocalHandles::Seal>(open.back().what));
-      ASSERT_EQ(model.size(), open.back().size);
+    const Open& last = open.back();
+    if (last.Is<LocalHandles::Mark>()) {
+      handles.CloseScope(std::get<LocalHandles::Mark>(last.what));
+      model.resize(last.size);
+    } else if (last.Is<LocalHandles::Seal>()) {
+      handles.Unseal(std::get<LocalHandles::Seal>(last.what));
+    } else if (last.Is<ParkedStretch>()) {
+      handles.Unpark();
     } else {
-      handles.CloseScope(std::get<LocalHandles::Mark>(open.back().what));
-      model.resize(open.back().size);
+      // What was created in the stretch without a scope stays.
+      handles.Park();
     }
+    ASSERT_GE(model.size(), last.size);
     open.pop_back();
   };
   for (int step = 0; step < 20000; ++step) {
-    const size_t choice = random() % 9;
-    if (choice < 3 || open.empty()) {
+    const size_t choice = random() % 12;
+    if (!open.empty() && open.back().Is<ParkedStretch>()) {
+      if (choice < 6 || model.size() > 20 * kBlock) {
+        close();
+      } else {
+        handles.Unpark();
+        open.push_back({RunningStretch(), model.size()});
+      }
+    } else if (choice < 3 || open.empty()) {
       open.push_back({handles.OpenScope(), model.size()});
-    } else if (choice < 6 || model.size() > 20 * kBlock) {
+    } else if (choice < 8 || model.size() > 20 * kBlock) {
       close();
-    } else if (choice == 6) {
+    } else if (choice == 8) {
+      handles.Park();
+      open.push_back({ParkedStretch(), model.size()});
+    } else if (choice == 9) {
       if (kSealedScopes) open.push_back({handles.SealScope(), model.size()});
-    } else if (!open.back().is_seal()) {
+    } else if (open.back().Is<LocalHandles::Mark>()) {
       const size_t count =
-          choice == 7 ? random() % 5 : kBlock - 2 + random() % 5;
+          choice == 10 ? random() % 5 : kBlock - 2 + random() % 5;
       for (size_t i = 0; i < count; ++i) {
         model.push_back(Address(random() % 100));
         handles.Create(SlotValue(model.back()));
       }
     }
     if (random() % 20 == 0) handles.FreeSpares();
+    if (random() % 1000 == 0 && !open.empty() &&
+        open.back().Is<ParkedStretch>()) {
+      ASSERT_DEATH(handles.Create(0), "by a parked thread");
+    }
     ASSERT_EQ(handles.size(), model.size());
     if (step % 50 == 0) {
       ASSERT_EQ(RootCollector(handles).roots,
@@ -182,6 +209,104 @@ TEST(LocalHandlesDeathTest, LeavingWithAScopeOpenIsTold) {
       "inside of a HandleScope");
 }
 
+TEST(LocalHandlesDeathTest, AParkedThreadCreatesNoSlot) {
+  LocalHandles handles;
+  const LocalHandles::Mark scope = handles.OpenScope();
+  // In a full block and in others.
+  for (const size_t count : {size_t{1}, kBlock - 1, kBlock, kBlock + 1}) {
+    const LocalHandles::Mark filled = handles.OpenScope();
+    for (size_t i = 0; i < count; ++i) handles.Create(SlotValue(Address(i)));
+    // One that a store may use again.
+    handles.ReserveForStore();
+    handles.RootStore(Address(count));
+    handles.ReleaseStore(Address(count));
+    handles.Park();
+    EXPECT_EQ(handles.size(), count + 1);
+    EXPECT_EQ(RootCollector(handles).roots.size(), count);
+    EXPECT_DEATH(handles.Reserve(), "a handle is created.* by a parked thread");
+    EXPECT_DEATH(handles.Create(0), "a handle is created.* by a parked thread");
+    EXPECT_DEATH(handles.ReserveForStore(), "by a parked thread");
+    handles.Unpark();
+    handles.Create(0);
+    EXPECT_EQ(handles.size(), count + 2);
+    handles.CloseScope(filled);
+  }
+  handles.CloseScope(scope);
+}
+
+TEST(LocalHandlesDeathTest, AScopeThatAParkedThreadOpensIsToldWhereTheyCount) {
+  LocalHandles handles;
+  handles.Park();
+  if (LocalHandles::kCountsScopes) {
+    EXPECT_DEATH(handles.OpenScope(),
+                 "a (scope|HandleScope was) opened.* by a parked thread");
+  }
+  if (kSealedScopes) {
+    EXPECT_DEATH(handles.SealScope(), "by a parked thread");
+  }
+  handles.Unpark();
+}
+
+// In builds that do not see it opened: no slot is ever two.
+TEST(LocalHandlesDeathTest, AScopeThatAParkedThreadOpensCreatesNothing) {
+  if (LocalHandles::kCountsScopes) GTEST_SKIP() << "it is told when it opens";
+  LocalHandles handles;
+  const LocalHandles::Mark outer = handles.OpenScope();
+  handles.Create(SlotValue(Address(1)));
+  handles.Park();
+  const LocalHandles::Mark stray = handles.OpenScope();
+  EXPECT_DEATH(handles.Create(0), "by a parked thread");
+  // A guard.
+  handles.Unpark();
+  const LocalHandles::Mark inner = handles.OpenScope();
+  handles.Create(SlotValue(Address(2)));
+  EXPECT_EQ(RootCollector(handles).roots,
+            std::multiset<const void*>({Address(1), Address(2)}));
+  handles.CloseScope(inner);
+  handles.Park();
+  const std::multiset<const void*> one = {Address(1)};
+  EXPECT_EQ(RootCollector(handles).roots, one);
+  handles.CloseScope(stray);
+  EXPECT_EQ(RootCollector(handles).roots, one);
+  EXPECT_DEATH(handles.Create(0), "by a parked thread");
+  handles.Unpark();
+  EXPECT_EQ(RootCollector(handles).roots, one);
+  // One that closes only now, or while another thread's guard is open.
+  handles.Park();
+  const LocalHandles::Mark late = handles.OpenScope();
+  handles.Unpark();
+  const LocalHandles::Mark guard = handles.OpenScope();
+  handles.Create(SlotValue(Address(2)));
+  handles.CloseScope(late);
+  EXPECT_DEATH(handles.Create(0), "opened by a parked thread, and closed when");
+  EXPECT_DEATH(RootCollector{handles}, "opened by a parked thread, and closed");
+  handles.FreeSpares();
+  handles.CloseScope(guard);
+  EXPECT_EQ(RootCollector(handles).roots, one);
+  handles.CloseScope(outer);
+  EXPECT_EQ(handles.size(), 0u);
+}
+
+// The same for one that was opened before and closes meanwhile: what is in use
+// then ends where it did before it.
+TEST(LocalHandles, AScopeThatAParkedThreadClosesIsClosed) {
+  if (kCheckedHandles) GTEST_SKIP() << "it is told";
+  LocalHandles handles;
+  const LocalHandles::Mark outer = handles.OpenScope();
+  handles.Create(SlotValue(Address(1)));
+  const LocalHandles::Mark inner = handles.OpenScope();
+  handles.Create(SlotValue(Address(2)));
+  handles.Park();
+  handles.CloseScope(inner);
+  EXPECT_EQ(handles.size(), 1u);
+  handles.Unpark();
+  EXPECT_EQ(handles.size(), 1u);
+  handles.Create(SlotValue(Address(3)));
+  EXPECT_EQ(RootCollector(handles).roots,
+            std::multiset<const void*>({Address(1), Address(3)}));
+  handles.CloseScope(outer);
+}
+
 class SealTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -220,6 +345,41 @@ TEST_F(SealTest, AScopeInsideOfASealMayCreateSlots) {
     EXPECT_EQ(handles_.size(), before + 1);
     handles_.CloseScope(filled);
   }
+  handles_.CloseScope(scope);
+}
+
+TEST_F(SealTest, ASealAndAParkMayBeInsideOfEachOther) {
+  const LocalHandles::Mark scope = handles_.OpenScope();
+  handles_.Create(0);
+  const LocalHandles::Seal seal = handles_.SealScope();
+  handles_.Park();
+  EXPECT_EQ(handles_.size(), 1u);
+  EXPECT_DEATH(handles_.Create(0), "by a parked thread");
+  handles_.Unpark();
+  EXPECT_DEATH(handles_.Create(0), "SealedHandleScope");
+  const LocalHandles::Mark inner = handles_.OpenScope();
+  handles_.Park();
+  EXPECT_EQ(handles_.size(), 1u);
+  handles_.Unpark();
+  handles_.Create(0);
+  handles_.Park();
+  EXPECT_EQ(handles_.size(), 2u);
+  // A guard in which a seal is.
+  handles_.Unpark();
+  const LocalHandles::Mark guard = handles_.OpenScope();
+  handles_.Create(0);
+  const LocalHandles::Seal second = handles_.SealScope();
+  EXPECT_EQ(handles_.size(), 3u);
+  handles_.Unseal(second);
+  handles_.CloseScope(guard);
+  handles_.Park();
+  EXPECT_EQ(handles_.size(), 2u);
+  handles_.Unpark();
+  handles_.CloseScope(inner);
+  EXPECT_DEATH(handles_.Create(0), "SealedHandleScope");
+  handles_.Unseal(seal);
+  handles_.Create(0);
+  EXPECT_EQ(handles_.size(), 2u);
   handles_.CloseScope(scope);
 }
 

@@ -25,9 +25,4 @@ MutatorBase::~MutatorBase() {
   *at = next_of_thread_;
 }
 
-void MutatorBase::set_parked(bool parked) {
-  parked_ = parked;
-  root_slots_.set_parked(parked);
-}
-
 }  // namespace bibop

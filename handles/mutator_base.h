@@ -103,7 +103,10 @@ class MutatorBase {
   void LeaveRunning() { --running_scopes_; }
 
   // Notes that the thread may not touch the heap, or that it may again.
-  void set_parked(bool parked);
+  void set_parked(bool parked) {
+    parked_ = parked;
+    root_slots_.set_parked(parked);
+  }
 
  private:
   // Known to be constant at first, so that a look at it is one instruction and

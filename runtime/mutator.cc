@@ -147,9 +147,14 @@ void Mutator::Park() {
 }
 
 void Mutator::Unpark() {
+  if (!state_.TryUnpark()) [[unlikely]]
+    return UnparkSlow();
+  NoteRunning();
+}
+
+void Mutator::UnparkSlow() {
   EndWait();
-  handles().Unpark();
-  set_parked(false);
+  NoteRunning();
 }
 
 void Mutator::OutOfMemory(const absl::Status& status) {

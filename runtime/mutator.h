@@ -74,6 +74,12 @@ class Mutator final : public MutatorBase {
   void SafepointSlow();
   void Park();
   void Unpark();
+  ABSL_ATTRIBUTE_NOINLINE void UnparkSlow();
+  // Lets the thread use its handles, once it runs.
+  void NoteRunning() {
+    handles().Unpark();
+    set_parked(false);
+  }
   // Notes where the thread is, if the heap looks for missing roots: to be
   // called by what then waits, or lets a collection run.
   void NoteStack();

@@ -647,9 +647,20 @@ MISUSES = [
             },
             {
                 "id": "leaves_something_open_in_a_task",
-                "title": "has a task that ends or is suspended in a scope with handles, a guard or a `NoGcScope`",
+                "title": "has a task that ends or is suspended in a guard or a `NoGcScope`, or in a `HandleScope` inside of a guard",
                 "every": ["async/spawn_test.cc:SpawnDeathTest.WhatATaskLeavesOpenIsToldInEveryBuild"],
-                "note": "in tasks of `SpawnWithGc` and `GcScope`; a scope without handles, only in checked builds",
+                "note": "in tasks of `SpawnWithGc` and `GcScope`",
+            },
+            {
+                "id": "creates_a_handle_in_a_task_without_a_guard",
+                "title": "has a task that creates a handle outside of a guard, in a `HandleScope` of its own or another",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.OutsideOfAGuardATaskCreatesNoHandleInAnyBuild"],
+                "note": "a `HandleScope` in which none is created is told in checked builds and with `--//:sealed_scopes`, where it opens",
+            },
+            {
+                "id": "runs_a_task_without_gc",
+                "title": "runs a task in a `NoGcScope`",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.ATaskDoesNotRunInANoGcScope"],
             },
             {
                 "id": "asks_for_the_mutator_of_no_task",
@@ -990,6 +1001,17 @@ MISUSES = [
                 "checked": ["runtime/handle_checks_test.cc:HandleChecksTest.AParkedThreadUsesNoHandle"],
             },
             {
+                "id": "creates_a_handle_while_parked",
+                "title": "creates a handle while its thread is parked",
+                "every": ["handles/local_handles_test.cc:LocalHandlesDeathTest.AParkedThreadCreatesNoSlot"],
+            },
+            {
+                "id": "opens_a_scope_while_parked",
+                "title": "opens a scope while its thread is parked",
+                "checked": ["handles/local_handles_test.cc:LocalHandlesDeathTest.AScopeThatAParkedThreadOpensIsToldWhereTheyCount"],
+                "note": "`--//:sealed_scopes` is enough; in other builds it creates nothing, and if it closes when the thread runs again the next handle aborts",
+            },
+            {
                 "id": "uses_a_handle_after_leaving",
                 "title": "uses a handle after its thread left the heap",
                 "checked": [
@@ -1008,7 +1030,6 @@ MISUSES = [
                 "id": "allocates_while_parked",
                 "title": "allocates while parked",
                 "every": ["runtime/threads_test.cc:ThreadsDeathTest.AllocatingWhileParkedIsTold"],
-                "note": "where the allocation needs more than is at hand; checked builds always",
                 "checked": ["runtime/handle_checks_test.cc:HandleChecksTest.AParkedThreadUsesNoHandle"],
             },
             {
