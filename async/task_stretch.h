@@ -22,11 +22,11 @@
 //                                             in others it does nothing, even
 //                                             if it closes on another thread
 //
-// A thread that was not attached is from then on, until it ends: before the heap
-// is destroyed, or that aborts. One that was running, because it was left so or
-// because a guard of another stretch is open, runs again when this one ends;
-// what the guards around it root stays. In a NoGcScope, where no thread parks, a
-// stretch aborts.
+// A thread that was not attached is from then on, until it ends: before the
+// heap is destroyed, or that aborts. One that was running, because it was left
+// so or because a guard of another stretch is open, runs again when this one
+// ends; what the guards around it root stays. In a NoGcScope, where no thread
+// parks, a stretch aborts.
 
 #ifndef BIBOP_ASYNC_TASK_STRETCH_H_
 #define BIBOP_ASYNC_TASK_STRETCH_H_
