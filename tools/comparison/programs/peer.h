@@ -9,8 +9,8 @@
 // It prints {"units": N, "figures": {"wall_s": ..., ...}} and returns 0; for a
 // workload that it does not have it returns 2.
 
-#ifndef BIBOP_TOOLS_COMPARE_PEERS_PEER_H_
-#define BIBOP_TOOLS_COMPARE_PEERS_PEER_H_
+#ifndef BIBOP_TOOLS_COMPARISON_PROGRAMS_PEER_H_
+#define BIBOP_TOOLS_COMPARISON_PROGRAMS_PEER_H_
 
 #include <cstdint>
 #include <cstdio>
@@ -117,4 +117,4 @@ Result TimedOperations(int64_t operations, int64_t warm_up, auto operate) {
 
 }  // namespace bibop::compare
 
-#endif  // BIBOP_TOOLS_COMPARE_PEERS_PEER_H_
+#endif  // BIBOP_TOOLS_COMPARISON_PROGRAMS_PEER_H_

@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "bibop/tools/compare/peers/peer.h"
-#include "bibop/tools/compare/peers/workloads.h"
+#include "bibop/tools/comparison/programs/peer.h"
+#include "bibop/tools/comparison/programs/workloads.h"
 
 namespace bibop::compare {
 namespace {

@@ -17,8 +17,8 @@
 //   Gc::Keep<T>    a root
 //   Gc::Poll()     called between operations
 
-#ifndef BIBOP_TOOLS_COMPARE_PEERS_WORKLOADS_H_
-#define BIBOP_TOOLS_COMPARE_PEERS_WORKLOADS_H_
+#ifndef BIBOP_TOOLS_COMPARISON_PROGRAMS_WORKLOADS_H_
+#define BIBOP_TOOLS_COMPARISON_PROGRAMS_WORKLOADS_H_
 
 #include <algorithm>
 #include <array>
@@ -29,7 +29,7 @@
 
 #include "bibop/benchmarks/graph_shapes.h"
 #include "bibop/benchmarks/observe.h"
-#include "bibop/tools/compare/peers/peer.h"
+#include "bibop/tools/comparison/programs/peer.h"
 
 namespace bibop::compare {
 
@@ -239,4 +239,4 @@ inline Result MarkResult(int64_t reached, std::vector<int64_t> times) {
 
 }  // namespace bibop::compare
 
-#endif  // BIBOP_TOOLS_COMPARE_PEERS_WORKLOADS_H_
+#endif  // BIBOP_TOOLS_COMPARISON_PROGRAMS_WORKLOADS_H_

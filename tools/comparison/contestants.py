@@ -1,0 +1,239 @@
+"""Who takes part in which workload, with which settings."""
+
+from __future__ import annotations
+
+import os
+
+from comparison.model import Contestant, Runs, Workload
+from comparison.peers import PEERS
+from comparison.workloads import Sizes
+
+# Of each malloc, what made binary trees faster than its defaults did, if anything.
+_MALLOCS = {
+    "glibc": {},
+    "tcmalloc": {},
+    "jemalloc": {},
+    "mimalloc": {},
+}
+_COLLECTORS = {"serial": "-XX:+UseSerialGC", "parallel": "-XX:+UseParallelGC",
+               "G1": "-XX:+UseG1GC", "ZGC": "-XX:+UseZGC"}
+# What the log calls the marking of a whole collection, and its milliseconds.
+_JAVA_MARKS = {"serial": r"Phase 1: Mark live objects ([0-9.]+)ms",
+               "parallel": r"Marking Phase ([0-9.]+)ms",
+               "G1": r"Phase 1: Mark live objects ([0-9.]+)ms",
+               "ZGC": r"Concurrent Mark ([0-9.]+)ms"}
+_BDWGC_FAST = {"GC_FREE_SPACE_DIVISOR": "1"}
+_OCAML_FAST = "s=1M,o=200"
+
+
+class Field:
+    """All contestants of a comparison, by workload."""
+
+    def __init__(self, sizes: Sizes, benchmarks: str, programs: dict[str, list[str]],
+                 unavailable: dict[str, str]) -> None:
+        """`benchmarks` is the folder of Bibop's programs, `programs` the peers' command
+        lines, and `unavailable` why those that have none have none."""
+        self._sizes = sizes
+        self._benchmarks = benchmarks
+        self._programs = programs
+        self._unavailable = unavailable
+
+    def of(self, workload: Workload) -> list[Contestant | Runs]:
+        """Returns the contestants of a workload; a Runs is one that is not there."""
+        sizes = self._sizes
+        if workload.name in ("binary_trees", "gcbench"):
+            return self._trees(workload.name)
+        if workload.name == "alloc":
+            return self._alloc()
+        if workload.name.startswith("handles_"):
+            return self._handles(workload.name.removeprefix("handles_"))
+        if workload.name.startswith("persistent"):
+            return self._persistents(workload.name)
+        if workload.name == "barrier":
+            return self._barrier()
+        if workload.name == "mark_rate":
+            return self._mark_rate()
+        nodes = int(workload.name.removeprefix("latency_"))
+        assert nodes in sizes.live, workload.name
+        return self._latency(nodes)
+
+    # ---- the workloads ----
+
+    def _trees(self, name: str) -> list[Contestant | Runs]:
+        flags = [f"--depth={self._sizes.depth}"]
+        shared = ([self._own("shared_ptr, glibc", name, f"{name}/shared_ptr", flags)]
+                  if name == "binary_trees" else [])
+        work = [name, str(self._sizes.depth)]
+        return [
+            self._own("bibop", name, f"{name}/bibop", flags),
+            *self._mallocs("new/delete", name, name, flags),
+            self._own("unique_ptr, glibc", name, f"{name}/unique_ptr", flags),
+            *shared,
+            self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
+            self._peer("cppgc", "cppgc", work),
+            self._peer("v8", "v8", ["--max-semi-space-size=64", *work]),
+            self._peer("spidermonkey", "spidermonkey", work),
+            self._peer("go", "go", work),
+            self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
+            self._java("serial", "64m", work),
+            *(self._java(collector, "1g", work) for collector in _COLLECTORS),
+            self._peer("ocaml", "ocaml", work),
+            self._peer(f"ocaml, {_OCAML_FAST}", "ocaml", work, {"OCAMLRUNPARAM": _OCAML_FAST}),
+        ]
+
+    def _alloc(self) -> list[Contestant | Runs]:
+        flags = ["--threads=1", f"--objects={self._sizes.objects}"]
+        contest = "32_bytes_1_thread"
+        work = ["alloc", str(self._sizes.objects)]
+        return [
+            self._own("bibop", "alloc", f"{contest}/bibop", flags),
+            self._own("bump pointer, no collector", "alloc", f"{contest}/bump", flags),
+            *self._mallocs("new/delete", "alloc", contest, flags),
+            self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
+            self._peer("cppgc", "cppgc", work),
+            self._peer("v8", "v8", work),
+            self._peer("spidermonkey", "spidermonkey", work),
+            self._peer("go", "go", work),
+            self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
+            *(self._java(collector, "1g", work) for collector in _COLLECTORS),
+            self._peer("ocaml", "ocaml", work),
+        ]
+
+    def _handles(self, contest: str) -> list[Contestant | Runs]:
+        flags = [f"--operations={self._sizes.operations}"]
+        work = [f"handles_{contest}", str(self._sizes.operations)]
+        rooted = [self._peer("spidermonkey Rooted", "spidermonkey", work)]
+        return [
+            self._own("bibop", "handles", f"{contest}/bibop", flags),
+            self._own("slots in an array", "handles", f"{contest}/slot", flags),
+            self._peer("v8 HandleScope, Local", "v8", work),
+            *(rooted if contest == "scope" else []),
+        ]
+
+    def _persistents(self, name: str) -> list[Contestant | Runs]:
+        operations = str(self._sizes.persistents)
+        flags = [f"--operations={operations}"]
+        work = [name, operations]
+        return [
+            self._own("bibop", "handles", f"{name}/bibop", flags),
+            self._own("slots in a free list", "handles", f"{name}/pool", flags),
+            *self._mallocs("shared_ptr", "handles", name, flags),
+            self._peer("cppgc Persistent", "cppgc", work),
+            self._peer("v8 Global", "v8", work),
+            self._peer("spidermonkey PersistentRooted", "spidermonkey", work),
+            self._peer("go cgo.Handle", "go", work),
+        ]
+
+    def _barrier(self) -> list[Contestant | Runs]:
+        flags = [f"--operations={self._sizes.operations}"]
+        work = ["barrier", str(self._sizes.operations)]
+        return [
+            self._own("bibop", "barrier", "barrier/bibop", flags),
+            self._own("pointer", "barrier", "barrier/pointer", flags),
+            self._own("std::atomic, release", "barrier", "barrier/atomic", flags),
+            self._peer("cppgc Member", "cppgc", work),
+            self._peer("v8", "v8", work),
+            self._peer("spidermonkey", "spidermonkey", work),
+            self._peer("go", "go", work),
+            *(self._java(collector, "1g", work) for collector in _COLLECTORS),
+            self._peer("ocaml", "ocaml", work),
+        ]
+
+    def _latency(self, nodes: int) -> list[Contestant | Runs]:
+        sizes = self._sizes
+        flags = [f"--nodes={nodes}", f"--operations={sizes.timed}", f"--warm_up={sizes.warm_up}"]
+        work = ["latency", str(nodes), str(sizes.timed), str(sizes.warm_up)]
+        # Three times what is alive, as Go may take with GOGC=200, and plenty.
+        tight = f"{max(32, nodes * 56 * 3 // 1_000_000)}m"
+        touched = ["-XX:+AlwaysPreTouch"]
+        return [
+            self._own("bibop", "op_latency", "operations/concurrent", flags),
+            self._own("bibop, stop the world", "op_latency", "operations/stop_the_world", flags),
+            *self._mallocs("new/delete", "op_latency", "operations", flags),
+            self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
+            self._peer("cppgc", "cppgc", work),
+            self._peer("v8", "v8", ["--max-old-space-size=4096", *work]),
+            self._peer("go", "go", work),
+            self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
+            self._java("parallel", "2g", work, touched),
+            self._java("G1", "2g", work, touched),
+            self._java("ZGC", tight, work, touched),
+            self._java("ZGC", "2g", work, touched),
+            self._peer(f"ocaml, {_OCAML_FAST}", "ocaml", work, {"OCAMLRUNPARAM": _OCAML_FAST}),
+        ]
+
+    def _mark_rate(self) -> list[Contestant | Runs]:
+        sizes = self._sizes
+        flags = [f"--objects={sizes.marked}", f"--marks={sizes.marks}"]
+        work = ["mark_rate", str(sizes.marked), str(sizes.marks)]
+        return [
+            self._own("bibop", "mark_rate", "random/bibop", flags),
+            self._own("ideal: an array, a bitmap", "mark_rate", "random/ideal", flags),
+            self._peer("bdwgc", "bdwgc", work, {"GC_MARKERS": "1"}, "one marker; marking alone"),
+            self._peer("cppgc", "cppgc", work, settings="whole collections"),
+            self._peer("v8", "v8", ["--single-threaded-gc", "--max-old-space-size=4096", *work],
+                       settings="whole collections"),
+            self._peer("go", "go", work, {"GODEBUG": "gctrace=1"},
+                       "processor time of marking, by its trace"),
+            *(self._java_marks(collector, work) for collector in _COLLECTORS),
+            self._peer("ocaml", "ocaml", work, settings="whole collections"),
+        ]
+
+    # ---- their command lines ----
+
+    def _own(self, name: str, program: str, run: str, flags: list[str]) -> Contestant:
+        command = (os.path.join(self._benchmarks, program), f"--run={run}", *flags)
+        return Contestant(name, "bibop", command)
+
+    def _mallocs(self, does: str, program: str, contest: str,
+                 flags: list[str]) -> list[Contestant | Runs]:
+        contestants: list[Contestant | Runs] = []
+        for malloc, environment in _MALLOCS.items():
+            name = f"{does}, {malloc}"
+            if malloc in self._unavailable:
+                contestants.append(Runs(name, malloc, left_out=self._unavailable[malloc]))
+                continue
+            preload = ({"LD_PRELOAD": PEERS[malloc].libraries[0]} if malloc in PEERS else {})
+            settings = " ".join(f"{k}={v}" for k, v in environment.items())
+            own = self._own(name, program, f"{contest}/{malloc}", flags)
+            contestants.append(Contestant(name, malloc, own.command,
+                                          tuple({**preload, **environment}.items()), settings))
+        return contestants
+
+    def _peer(self, name: str, peer: str, arguments: list[str],
+              environment: dict[str, str] | None = None,
+              settings: str = "") -> Contestant | Runs:
+        environment = environment or {}
+        flags = [a for a in arguments if a.startswith("-")]
+        said = " ".join([*(f"{k}={v}" for k, v in environment.items()), *flags])
+        said = ", ".join(part for part in (said, settings) if part)
+        if peer in self._unavailable:
+            return Runs(name, peer, said, left_out=self._unavailable[peer])
+        return Contestant(name, peer, (*self._programs[peer], *arguments),
+                          tuple(environment.items()), said)
+
+    def _java(self, collector: str, memory: str, work: list[str],
+              flags: list[str] | None = None, name: str = "",
+              settings: str = "") -> Contestant | Runs:
+        name = name or f"java {collector}, {memory}"
+        options = [_COLLECTORS[collector], f"-Xms{memory}", f"-Xmx{memory}",
+                   "-XX:+UseTransparentHugePages", *(flags or [])]
+        said = ", ".join(part for part in (" ".join(options), settings) if part)
+        if "java" in self._unavailable:
+            return Runs(name, "java", said, left_out=self._unavailable["java"])
+        java, *rest = self._programs["java"]
+        return Contestant(name, "java", (java, *options, *rest, "Peer", *work), (), said)
+
+    def _java_marks(self, collector: str, work: list[str]) -> Contestant | Runs:
+        log = os.path.join(self._benchmarks, "..", "..", "java-gc.log")
+        contestant = self._java(
+            collector, "2g", work,
+            ["-XX:ParallelGCThreads=1",
+             *(["-XX:ConcGCThreads=1"] if collector in ("G1", "ZGC") else [])],
+            f"java {collector}", "marking alone, by its log")
+        if isinstance(contestant, Runs):
+            return contestant
+        java, *rest = contestant.command
+        return Contestant(contestant.name, contestant.peer,
+                          (java, f"-Xlog:gc*:file={log}", f"-Dgc.log={log}",
+                           f"-Dgc.mark={_JAVA_MARKS[collector]}", *rest), (), contestant.settings)

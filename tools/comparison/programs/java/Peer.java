@@ -1,0 +1,95 @@
+import java.lang.management.ManagementFactory;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.StringJoiner;
+import java.util.function.LongSupplier;
+
+/**
+ * The Java peer: {@code java Peer WORKLOAD [NUMBER...]} does one run of a workload and prints
+ * {@code {"units": N, "figures": {...}}}. The collector is chosen on the command line.
+ */
+public final class Peer {
+  private Peer() {}
+
+  /** What a run comes to. */
+  static final class Result {
+    final long units;
+    final Map<String, Double> figures = new LinkedHashMap<>();
+
+    Result(long units) {
+      this.units = units;
+    }
+
+    Result with(String name, double value) {
+      figures.put(name, value);
+      return this;
+    }
+
+    String json() {
+      StringJoiner joiner = new StringJoiner(", ");
+      figures.forEach((name, value) -> joiner.add("\"" + name + "\": " + value));
+      return "{\"units\": " + units + ", \"figures\": {" + joiner + "}}";
+    }
+  }
+
+  /** Processor time of the process, collector and compiler included, in nanoseconds. */
+  static long cpuTime() {
+    return ((com.sun.management.OperatingSystemMXBean)
+            ManagementFactory.getOperatingSystemMXBean())
+        .getProcessCpuTime();
+  }
+
+  /** Times work that returns units; {@code warmUp} is done before, to have it compiled. */
+  static Result timed(LongSupplier warmUp, LongSupplier work) {
+    for (int i = 0; i < 20; ++i) warmUp.getAsLong();
+    System.gc();
+    long cpu = cpuTime();
+    long start = System.nanoTime();
+    long units = work.getAsLong();
+    long wall = System.nanoTime() - start;
+    return new Result(units)
+        .with("wall_s", wall / 1e9)
+        .with("cpu_s", (cpuTime() - cpu) / 1e9);
+  }
+
+  /** Times operations that batch does, size at a time, after an eighth as many to warm up. */
+  static Result timedBatches(long operations, int size, String figure, Runnable batch) {
+    long batches = operations / size;
+    for (long i = batches / 8; i >= 0; --i) batch.run();
+    long start = System.nanoTime();
+    for (long i = 0; i < batches; ++i) batch.run();
+    double wall = System.nanoTime() - start;
+    return new Result(batches * size).with(figure, wall / (batches * size));
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    long[] numbers = new long[arguments.length];
+    for (int i = 1; i < arguments.length; ++i) numbers[i - 1] = Long.parseLong(arguments[i]);
+    int first = (int) numbers[0];
+    Result result;
+    switch (arguments[0]) {
+      case "binary_trees":
+        result = timed(() -> Trees.binaryTrees(10), () -> Trees.binaryTrees(first));
+        break;
+      case "gcbench":
+        result = timed(() -> Trees.gcBench(10), () -> Trees.gcBench(first));
+        break;
+      case "alloc":
+        result = timedBatches(numbers[0], 64, "ns_per_object", Small::allocateBatch);
+        break;
+      case "barrier":
+        result = timedBatches(numbers[0], 1000, "ns_per_operation", Small::storeBatch);
+        break;
+      case "latency":
+        result = Graph.latency(first, numbers[1], numbers[2]);
+        break;
+      case "mark_rate":
+        result = Graph.markRate(first, (int) numbers[1]);
+        break;
+      default:
+        System.exit(2);
+        return;
+    }
+    System.out.println(result.json());
+  }
+}
