@@ -55,13 +55,13 @@ class Builder:
         Raises CannotBuild if its packages are not there, and may not be installed."""
         peer = PEERS[name]
         if may_install:
-            packages.install(peer.packages) or packages.unpack(peer.packages, self._root(name))
+            packages.install(peer.packages) or packages.unpack(peer.packages, self._root(peer))
         print("building", name, file=sys.stderr)
         try:
             return getattr(self, "_" + peer.language)(name, peer)
         except CannotBuild as error:
             missing = packages.missing(peer.packages)
-            if missing and not packages.unpacked(peer.packages, self._root(name)):
+            if missing and not packages.unpacked(peer.packages, self._root(peer)):
                 raise CannotBuild(f"not installed: {', '.join(missing)}") from error
             raise
 
@@ -70,11 +70,11 @@ class Builder:
         peer = PEERS[name]
         versions = {package: packages.version(package) for package in peer.packages}
         if None in versions.values():
-            versions.update(packages.unpacked(peer.packages, self._root(name)))
+            versions.update(packages.unpacked(peer.packages, self._root(peer)))
         return ", ".join(f"{package} {number}" for package, number in versions.items() if number)
 
-    def _root(self, name: str) -> str:
-        return os.path.join(self._work, "packages", name)
+    def _root(self, peer: Peer) -> str:
+        return os.path.join(self._work, "packages", peer.packages[0])
 
     def _output(self, name: str) -> str:
         folder = os.path.join(self._work, "peers", name)
@@ -90,8 +90,8 @@ class Builder:
             os.symlink(REPOSITORY, link)
         root = "/"
         search: list[str] = []
-        if packages.unpacked(peer.packages, self._root(name)):
-            root = os.path.join(self._root(name), "root")
+        if packages.unpacked(peer.packages, self._root(peer)):
+            root = os.path.join(self._root(peer), "root")
             libraries = os.path.join(root, _LIBRARIES)
             search = ["-L" + libraries, "-Wl,-rpath," + libraries]
         program = os.path.join(self._output(name), name)

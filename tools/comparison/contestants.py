@@ -23,6 +23,7 @@ _JAVA_MARKS = {"serial": r"Phase 1: Mark live objects ([0-9.]+)ms",
                "G1": r"Phase 1: Mark live objects ([0-9.]+)ms",
                "ZGC": r"Concurrent Mark ([0-9.]+)ms"}
 _BDWGC_FAST = {"GC_FREE_SPACE_DIVISOR": "1"}
+_CPPGC_FAST = {"CPPGC_ATOMIC": "1", "CPPGC_INITIAL_HEAP_MIB": "64"}
 _OCAML_FAST = "s=1M,o=200"
 
 
@@ -70,8 +71,8 @@ class Field:
             self._own("unique_ptr, glibc", name, f"{name}/unique_ptr", flags),
             *shared,
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
-            self._peer("cppgc", "cppgc", work),
-            self._peer("v8", "v8", ["--max-semi-space-size=64", *work]),
+            self._peer("cppgc", "cppgc", work, _CPPGC_FAST),
+            self._v8(["--max-semi-space-size=64"], work),
             self._peer("spidermonkey", "spidermonkey", work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
@@ -90,8 +91,8 @@ class Field:
             self._own("bump pointer, no collector", "alloc", f"{contest}/bump", flags),
             *self._mallocs("new/delete", "alloc", contest, flags),
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
-            self._peer("cppgc", "cppgc", work),
-            self._peer("v8", "v8", work),
+            self._peer("cppgc", "cppgc", work, _CPPGC_FAST),
+            self._v8([], work),
             self._peer("spidermonkey", "spidermonkey", work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
@@ -106,7 +107,7 @@ class Field:
         return [
             self._own("bibop", "handles", f"{contest}/bibop", flags),
             self._own("slots in an array", "handles", f"{contest}/slot", flags),
-            self._peer("v8 HandleScope, Local", "v8", work),
+            self._v8([], work, name="v8 HandleScope, Local"),
             *(rooted if contest == "scope" else []),
         ]
 
@@ -119,7 +120,7 @@ class Field:
             self._own("slots in a free list", "handles", f"{name}/pool", flags),
             *self._mallocs("shared_ptr", "handles", name, flags),
             self._peer("cppgc Persistent", "cppgc", work),
-            self._peer("v8 Global", "v8", work),
+            self._v8([], work, name="v8 Global"),
             self._peer("spidermonkey PersistentRooted", "spidermonkey", work),
             self._peer("go cgo.Handle", "go", work),
         ]
@@ -132,7 +133,7 @@ class Field:
             self._own("pointer", "barrier", "barrier/pointer", flags),
             self._own("std::atomic, release", "barrier", "barrier/atomic", flags),
             self._peer("cppgc Member", "cppgc", work),
-            self._peer("v8", "v8", work),
+            self._v8([], work),
             self._peer("spidermonkey", "spidermonkey", work),
             self._peer("go", "go", work),
             *(self._java(collector, "1g", work) for collector in _COLLECTORS),
@@ -152,9 +153,10 @@ class Field:
             *self._mallocs("new/delete", "op_latency", "operations", flags),
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
             self._peer("cppgc", "cppgc", work),
-            self._peer("v8", "v8", ["--max-old-space-size=4096", *work]),
+            self._v8(["--max-old-space-size=4096", "--max-semi-space-size=64"], work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
+            self._peer("spidermonkey", "spidermonkey", work),
             self._java("parallel", "2g", work, touched),
             self._java("G1", "2g", work, touched),
             self._java("ZGC", tight, work, touched),
@@ -171,8 +173,9 @@ class Field:
             self._own("ideal: an array, a bitmap", "mark_rate", "random/ideal", flags),
             self._peer("bdwgc", "bdwgc", work, {"GC_MARKERS": "1"}, "one marker; marking alone"),
             self._peer("cppgc", "cppgc", work, settings="whole collections"),
-            self._peer("v8", "v8", ["--single-threaded-gc", "--max-old-space-size=4096", *work],
-                       settings="whole collections"),
+            self._v8(["--single-threaded-gc", "--max-old-space-size=4096"], work,
+                     "one thread; marking alone, by its trace"),
+            self._peer("spidermonkey", "spidermonkey", work, settings="whole collections"),
             self._peer("go", "go", work, {"GODEBUG": "gctrace=1"},
                        "processor time of marking, by its trace"),
             *(self._java_marks(collector, work) for collector in _COLLECTORS),
@@ -204,13 +207,20 @@ class Field:
               environment: dict[str, str] | None = None,
               settings: str = "") -> Contestant | Runs:
         environment = environment or {}
-        flags = [a for a in arguments if a.startswith("-")]
-        said = " ".join([*(f"{k}={v}" for k, v in environment.items()), *flags])
+        said = " ".join(f"{k}={v}" for k, v in environment.items())
         said = ", ".join(part for part in (said, settings) if part)
         if peer in self._unavailable:
             return Runs(name, peer, said, left_out=self._unavailable[peer])
         return Contestant(name, peer, (*self._programs[peer], *arguments),
                           tuple(environment.items()), said)
+
+    def _v8(self, flags: list[str], work: list[str], settings: str = "",
+            name: str = "v8") -> Contestant | Runs:
+        said = ", ".join(part for part in (" ".join(flags), settings) if part)
+        if "v8" in self._unavailable:
+            return Runs(name, "v8", said, left_out=self._unavailable["v8"])
+        program, script = self._programs["v8"]
+        return Contestant(name, "v8", (program, *flags, script, *work), (), said)
 
     def _java(self, collector: str, memory: str, work: list[str],
               flags: list[str] | None = None, name: str = "",
