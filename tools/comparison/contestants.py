@@ -229,6 +229,8 @@ class Field:
         options = [_COLLECTORS[collector], f"-Xms{memory}", f"-Xmx{memory}",
                    "-XX:+UseTransparentHugePages", *(flags or [])]
         said = ", ".join(part for part in (" ".join(options), settings) if part)
+        if collector == "ZGC":
+            options.append("-Dpeer.pss=true")
         if "java" in self._unavailable:
             return Runs(name, "java", said, left_out=self._unavailable["java"])
         java, *rest = self._programs["java"]

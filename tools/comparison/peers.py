@@ -45,7 +45,9 @@ PEERS = {
                               "handles are its C++ interface"),
     "go": Peer("Go", ("golang-go",), "go", note="the layouts of C++; no header"),
     "java": Peer("OpenJDK", ("openjdk-17-jdk-headless",), "java",
-                 note="a header of 12 bytes, references of 4; ZGC: 16 and 8"),
+                 note="a header of 12 bytes, references of 4; with ZGC 16 and 8, and its heap is "
+                      "mapped three times, so that its memory is its share of each page "
+                      "(Pss) at the end"),
     "ocaml": Peer("OCaml", ("ocaml-nox",), "ocaml",
                   note="a header of 8 bytes, numbers of 63 bits"),
 }

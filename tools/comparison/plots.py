@@ -35,7 +35,7 @@ def ticks(low: float, high: float, logarithmic: bool) -> list[float]:
     if logarithmic:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
         decades = [10.0 ** e for e in range(first, last + 1)]
-        steps = [d * f for d in decades for f in (1, 2, 5)] if last - first <= 2 else decades
+        steps = [d * f for d in decades for f in (1, 2, 5)] if high / low <= 200 else decades
         return [tick for tick in steps if low <= tick <= high * 1.0001]
     step = 10 ** math.floor(math.log10(high / 4)) if high > 0 else 1
     step *= next(f for f in (1, 2, 2.5, 5, 10) if high / (step * f) <= 6)

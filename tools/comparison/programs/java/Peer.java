@@ -1,4 +1,7 @@
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.StringJoiner;
@@ -62,6 +65,14 @@ public final class Peer {
     return new Result(batches * size).with(figure, wall / (batches * size));
   }
 
+  /** What the process has resident; a page that it maps several times is counted once. */
+  private static double proportionalMib() throws IOException {
+    for (String line : Files.readAllLines(Path.of("/proc/self/smaps_rollup"))) {
+      if (line.startsWith("Pss:")) return Double.parseDouble(line.split("\\s+")[1]) / 1024;
+    }
+    throw new IOException("there is no Pss in smaps_rollup");
+  }
+
   public static void main(String[] arguments) throws Exception {
     long[] numbers = new long[arguments.length];
     for (int i = 1; i < arguments.length; ++i) numbers[i - 1] = Long.parseLong(arguments[i]);
@@ -90,6 +101,7 @@ public final class Peer {
         System.exit(2);
         return;
     }
+    if (Boolean.getBoolean("peer.pss")) result.with("peak_mib", proportionalMib());
     System.out.println(result.json());
   }
 }
