@@ -16,8 +16,8 @@ class Sizes:
     operations: int = 20_000_000  # with handles and stores of references
     persistents: int = 4_000_000
     live: tuple[int, ...] = (1_000_000, 4_000_000)  # nodes, of a workload each
-    timed: int = 4_000_000  # operations on them
-    warm_up: int = 1_000_000
+    timed: int = 2_000_000  # operations on them
+    warm_up: int = 500_000
     marked: int = 4_000_000  # objects
     marks: int = 5
 
