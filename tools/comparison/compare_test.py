@@ -22,7 +22,8 @@ from comparison.tables import report, workload_table  # noqa: E402
 from comparison.workloads import QUICK, workloads  # noqa: E402
 
 _WORK = Workload("trees", "Trees", "Trees are built.", "nodes",
-                 (Figure("wall_s", "time", "s", logarithmic=True), Figure("peak_mib", "memory", "MiB")))
+                 (Figure("wall_s", "time", "s", logarithmic=True),
+                  Figure("peak_mib", "memory", "MiB")))
 _TREES = "bibop/benchmarks"
 
 
@@ -64,7 +65,8 @@ class Running(unittest.TestCase):
         self.assertEqual(runs.contestants[0].median("wall_s"), 2)
 
     def test_refuses_different_units(self):
-        with self.assertRaisesRegex(running.DifferentWork, "b did different work: nodes 8, but 7 of a"):
+        with self.assertRaisesRegex(running.DifferentWork,
+                                    "b did different work: nodes 8, but 7 of a"):
             _run(_prints("a", "units 7"), _prints("b", "units 8"))
 
     def test_refuses_different_checksums(self):
@@ -157,7 +159,8 @@ class Plots(unittest.TestCase):
         space = "{http://www.w3.org/2000/svg}"
         _, *bars = root.iter(space + "rect")
         # Sorted: 32 MiB, then 64.
-        self.assertAlmostEqual(2 * float(bars[0].get("width")), float(bars[1].get("width")), delta=0.2)
+        short, long = (float(bar.get("width")) for bar in bars)
+        self.assertAlmostEqual(2 * short, long, delta=0.2)
         texts = [text.text for text in root.iter(space + "text")]
         for text in ["go", "bibop", "32", "64", "Trees: memory, MiB"]:
             self.assertIn(text, texts)
@@ -225,7 +228,8 @@ class CommandLine(unittest.TestCase):
             self.assertRegex(text, r"(?s)^above\n.*### Trees.*\nbelow\n$")
             self.assertNotIn("old", text)
             self.assertFalse(os.path.exists(stale))
-            self.assertTrue(os.path.exists(os.path.join(folder, "docs/performance/trees_wall_s.svg")))
+            plot = os.path.join(folder, "docs/performance/trees_wall_s.svg")
+            self.assertTrue(os.path.exists(plot))
 
     def test_a_package_that_does_not_exist_is_missing(self):
         self.assertEqual(packages.missing(("no-such-package",)), ["no-such-package"])

@@ -8,13 +8,8 @@ from comparison.model import Contestant, Runs, Workload
 from comparison.peers import PEERS
 from comparison.workloads import Sizes
 
-# Of each malloc, what made binary trees faster than its defaults did, if anything.
-_MALLOCS = {
-    "glibc": {},
-    "tcmalloc": {},
-    "jemalloc": {},
-    "mimalloc": {},
-}
+# With their defaults: huge pages, and keeping what is free, made none of them faster.
+_MALLOCS = ("glibc", "tcmalloc", "jemalloc", "mimalloc")
 _COLLECTORS = {"serial": "-XX:+UseSerialGC", "parallel": "-XX:+UseParallelGC",
                "G1": "-XX:+UseG1GC", "ZGC": "-XX:+UseZGC"}
 # What the log calls the marking of a whole collection, and its milliseconds.
@@ -24,7 +19,10 @@ _JAVA_MARKS = {"serial": r"Phase 1: Mark live objects ([0-9.]+)ms",
                "ZGC": r"Concurrent Mark ([0-9.]+)ms"}
 _BDWGC_FAST = {"GC_FREE_SPACE_DIVISOR": "1"}
 _CPPGC_FAST = {"CPPGC_ATOMIC": "1", "CPPGC_INITIAL_HEAP_MIB": "64"}
+# The nursery's words, and how much may be garbage, in percent of what is alive.
+_OCAML_TREES = "s=4M,o=200"
 _OCAML_FAST = "s=1M,o=200"
+_V8_YOUNG = ["--min-semi-space-size=64", "--max-semi-space-size=64"]
 
 
 class Field:
@@ -72,14 +70,14 @@ class Field:
             *shared,
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
             self._peer("cppgc", "cppgc", work, _CPPGC_FAST),
-            self._v8(["--max-semi-space-size=64"], work),
+            self._v8(_V8_YOUNG, work),
             self._peer("spidermonkey", "spidermonkey", work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
             self._java("serial", "64m", work),
-            *(self._java(collector, "1g", work) for collector in _COLLECTORS),
+            *(self._java(collector, "256m", work) for collector in _COLLECTORS),
             self._peer("ocaml", "ocaml", work),
-            self._peer(f"ocaml, {_OCAML_FAST}", "ocaml", work, {"OCAMLRUNPARAM": _OCAML_FAST}),
+            self._peer(f"ocaml, {_OCAML_TREES}", "ocaml", work, {"OCAMLRUNPARAM": _OCAML_TREES}),
         ]
 
     def _alloc(self) -> list[Contestant | Runs]:
@@ -96,7 +94,7 @@ class Field:
             self._peer("spidermonkey", "spidermonkey", work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
-            *(self._java(collector, "1g", work) for collector in _COLLECTORS),
+            *(self._java(collector, "256m", work) for collector in _COLLECTORS),
             self._peer("ocaml", "ocaml", work),
         ]
 
@@ -136,7 +134,7 @@ class Field:
             self._v8([], work),
             self._peer("spidermonkey", "spidermonkey", work),
             self._peer("go", "go", work),
-            *(self._java(collector, "1g", work) for collector in _COLLECTORS),
+            *(self._java(collector, "256m", work) for collector in _COLLECTORS),
             self._peer("ocaml", "ocaml", work),
         ]
 
@@ -144,8 +142,8 @@ class Field:
         sizes = self._sizes
         flags = [f"--nodes={nodes}", f"--operations={sizes.timed}", f"--warm_up={sizes.warm_up}"]
         work = ["latency", str(nodes), str(sizes.timed), str(sizes.warm_up)]
-        # Three times what is alive, as Go may take with GOGC=200, and plenty.
-        tight = f"{max(32, nodes * 56 * 3 // 1_000_000)}m"
+        # Some four times what is alive; with less it waits for memory most of the time.
+        tight = f"{max(64, nodes * 256 // 1_000_000)}m"
         touched = ["-XX:+AlwaysPreTouch"]
         return [
             self._own("bibop", "op_latency", "operations/concurrent", flags),
@@ -153,7 +151,7 @@ class Field:
             *self._mallocs("new/delete", "op_latency", "operations", flags),
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
             self._peer("cppgc", "cppgc", work),
-            self._v8(["--max-old-space-size=4096", "--max-semi-space-size=64"], work),
+            self._v8([*_V8_YOUNG, "--max-old-space-size=4096"], work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
             self._peer("spidermonkey", "spidermonkey", work),
@@ -191,16 +189,14 @@ class Field:
     def _mallocs(self, does: str, program: str, contest: str,
                  flags: list[str]) -> list[Contestant | Runs]:
         contestants: list[Contestant | Runs] = []
-        for malloc, environment in _MALLOCS.items():
+        for malloc in _MALLOCS:
             name = f"{does}, {malloc}"
             if malloc in self._unavailable:
                 contestants.append(Runs(name, malloc, left_out=self._unavailable[malloc]))
                 continue
-            preload = ({"LD_PRELOAD": PEERS[malloc].libraries[0]} if malloc in PEERS else {})
-            settings = " ".join(f"{k}={v}" for k, v in environment.items())
+            preload = (("LD_PRELOAD", PEERS[malloc].libraries[0]),) if malloc in PEERS else ()
             own = self._own(name, program, f"{contest}/{malloc}", flags)
-            contestants.append(Contestant(name, malloc, own.command,
-                                          tuple({**preload, **environment}.items()), settings))
+            contestants.append(Contestant(name, malloc, own.command, preload))
         return contestants
 
     def _peer(self, name: str, peer: str, arguments: list[str],

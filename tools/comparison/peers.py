@@ -37,8 +37,8 @@ PEERS = {
                   note="a header of 8 bytes for each object"),
     "v8": Peer("V8", ("libnode-dev", "libnode108"), "javascript", includes=(_NODE,),
                flags=("-fno-rtti",), libraries=("-lnode",),
-               note="JavaScript objects: a header of 24 bytes, fields of 8; handles and globals "
-                    "are its C++ interface"),
+               note="JavaScript objects: a header of 24 bytes, fields of 8, a clock that is a "
+                    "call of the embedder; handles and globals are its C++ interface"),
     "spidermonkey": Peer("SpiderMonkey", ("libmozjs-102-dev",), "javascript",
                          includes=("usr/include/mozjs-102",), libraries=("-lmozjs-102",),
                          note="JavaScript objects: a header of 16 bytes and more, fields of 8; "

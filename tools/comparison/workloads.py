@@ -30,7 +30,7 @@ QUICK = Sizes(depth=12, objects=640_000, operations=200_000, persistents=100_000
 _TIME = Figure("wall_s", "time", "s")
 _CPU = Figure("cpu_s", "processor time", "s", plotted=False)
 _PEAK = Figure("peak_mib", "peak memory", "MiB")
-_NS = Figure("ns_per_operation", "time an operation", "ns", logarithmic=True)
+_NS = Figure("ns_per_operation", "processor time an operation", "ns", logarithmic=True)
 _LATENCY = (
     Figure("max_us", "longest operation", "us", logarithmic=True),
     Figure("p9999_us", "p99.99", "us", logarithmic=True),

@@ -27,9 +27,9 @@ int64_t mark_start;
 std::vector<int64_t> mark_times;
 
 void OnCollectionEvent(GC_EventType event) {
-  if (event == GC_EVENT_MARK_START) mark_start = Read(CLOCK_MONOTONIC);
+  if (event == GC_EVENT_MARK_START) mark_start = Read(CLOCK_THREAD_CPUTIME_ID);
   if (event == GC_EVENT_MARK_END) {
-    mark_times.push_back(Read(CLOCK_MONOTONIC) - mark_start);
+    mark_times.push_back(Read(CLOCK_THREAD_CPUTIME_ID) - mark_start);
   }
 }
 

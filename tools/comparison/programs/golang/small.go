@@ -32,7 +32,7 @@ func storeBatch() {
 
 func barrier(operations int64) result {
 	stored = new(node)
-	return timedBatches(operations, 1000, "ns_per_operation", storeBatch)
+	return timedBatches(cpuTime, operations, 1000, "ns_per_operation", storeBatch)
 }
 
 // ---- references from outside ----
@@ -40,7 +40,7 @@ func barrier(operations int64) result {
 // A cgo.Handle is what Go has for references that C code keeps.
 func persistentOneByOne(operations int64) result {
 	object := new(node)
-	return timedBatches(operations, 1000, "ns_per_operation", func() {
+	return timedBatches(cpuTime, operations, 1000, "ns_per_operation", func() {
 		for i := 0; i < 1000; i++ {
 			cgo.NewHandle(object).Delete()
 		}
@@ -50,7 +50,7 @@ func persistentOneByOne(operations int64) result {
 func persistentThousand(operations int64) result {
 	object := new(node)
 	handles := make([]cgo.Handle, 1000)
-	return timedBatches(operations, 1000, "ns_per_operation", func() {
+	return timedBatches(cpuTime, operations, 1000, "ns_per_operation", func() {
 		for i := range handles {
 			handles[i] = cgo.NewHandle(object)
 		}
