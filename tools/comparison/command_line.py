@@ -126,8 +126,7 @@ def _compare(arguments: argparse.Namespace) -> Comparison:
             unavailable[name] = str(error)
             print(f"left out: {name}: {error}", file=sys.stderr)
     field = Field(sizes, benchmarks, programs, unavailable)
-    facts = machine.facts()
-    facts["load before"] = f"{machine.load():.1f}"
+    others = machine.Others()
     runs = []
     for workload in todo:
         slow = workload.name.startswith("latency") or workload.name == "mark_rate"
@@ -137,6 +136,8 @@ def _compare(arguments: argparse.Namespace) -> Comparison:
         runs.append(run_workload(workload, contestants, rounds))
     versions = {name: builder.version(name) for name in programs}
     versions |= {name: why for name, why in unavailable.items() if why != "not asked for"}
+    facts = machine.facts()
+    facts["taken by others"] = f"{others.share():.0%} of the processors' time, meanwhile"
     return Comparison(facts, versions, runs)
 
 

@@ -142,22 +142,23 @@ class Field:
         sizes = self._sizes
         flags = [f"--nodes={nodes}", f"--operations={sizes.timed}", f"--warm_up={sizes.warm_up}"]
         work = ["latency", str(nodes), str(sizes.timed), str(sizes.warm_up)]
-        # Some four times what is alive; with less it waits for memory most of the time.
-        tight = f"{max(64, nodes * 256 // 1_000_000)}m"
+        # In MiB, some four times what is alive: with less ZGC waits for memory most of the
+        # time, and cppgc collects most of the time.
+        tight = max(64, nodes * 256 // 1_000_000)
         touched = ["-XX:+AlwaysPreTouch"]
         return [
             self._own("bibop", "op_latency", "operations/concurrent", flags),
             self._own("bibop, stop the world", "op_latency", "operations/stop_the_world", flags),
             *self._mallocs("new/delete", "op_latency", "operations", flags),
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
-            self._peer("cppgc", "cppgc", work),
+            self._peer("cppgc", "cppgc", work, {"CPPGC_INITIAL_HEAP_MIB": str(tight)}),
             self._v8([*_V8_YOUNG, "--max-old-space-size=4096"], work),
             self._peer("go", "go", work),
             self._peer("go, GOGC=400", "go", work, {"GOGC": "400"}),
             self._peer("spidermonkey", "spidermonkey", work),
             self._java("parallel", "2g", work, touched),
             self._java("G1", "2g", work, touched),
-            self._java("ZGC", tight, work, touched),
+            self._java("ZGC", f"{tight}m", work, touched),
             self._java("ZGC", "2g", work, touched),
             self._peer(f"ocaml, {_OCAML_FAST}", "ocaml", work, {"OCAMLRUNPARAM": _OCAML_FAST}),
         ]

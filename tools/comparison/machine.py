@@ -6,7 +6,9 @@ import datetime
 import os
 import platform
 import re
+import resource
 import subprocess
+import time
 
 
 def _first_line(*command: str) -> str:
@@ -43,6 +45,23 @@ def facts() -> dict[str, str]:
     }
 
 
-def load() -> float:
-    """Returns how many threads wanted to run, on average over the last minute."""
-    return os.getloadavg()[0]
+class Others:
+    """How much of the processors' time others take: from when it is made."""
+
+    def __init__(self) -> None:
+        self._wall, self._taken = time.monotonic(), self._now()
+
+    def share(self) -> float:
+        """Returns the share that neither was idle nor went to processes that this one waited
+        for: 0 to 1."""
+        wall = time.monotonic() - self._wall
+        taken = (self._now() - self._taken) / wall / (os.cpu_count() or 1)
+        return min(max(taken, 0.0), 1.0)
+
+    @staticmethod
+    def _now() -> float:
+        # user, nice, system, idle, iowait, irq, softirq, steal
+        words = [int(word) for word in _read("/proc/stat").partition("\n")[0].split()[1:9]]
+        busy = sum(words) - words[3] - words[4]
+        ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return busy / os.sysconf("SC_CLK_TCK") - ours.ru_utime - ours.ru_stime
