@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from comparison.model import Contestant, Runs, Workload
+from comparison.model import FLOOR, Contestant, Runs, Workload
 from comparison.peers import PEERS
 from comparison.workloads import Sizes
 
@@ -60,13 +60,13 @@ class Field:
 
     def _trees(self, name: str) -> list[Contestant | Runs]:
         flags = [f"--depth={self._sizes.depth}"]
-        shared = ([self._own("shared_ptr, glibc", name, f"{name}/shared_ptr", flags)]
+        shared = ([self._own("shared_ptr, glibc", name, f"{name}/shared_ptr", flags, "glibc")]
                   if name == "binary_trees" else [])
         work = [name, str(self._sizes.depth)]
         return [
             self._own("bibop", name, f"{name}/bibop", flags),
             *self._mallocs("new/delete", name, name, flags),
-            self._own("unique_ptr, glibc", name, f"{name}/unique_ptr", flags),
+            self._own("unique_ptr, glibc", name, f"{name}/unique_ptr", flags, "glibc"),
             *shared,
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
             self._peer("cppgc", "cppgc", work, _CPPGC_FAST),
@@ -86,7 +86,7 @@ class Field:
         work = ["alloc", str(self._sizes.objects)]
         return [
             self._own("bibop", "alloc", f"{contest}/bibop", flags),
-            self._own("bump pointer, no collector", "alloc", f"{contest}/bump", flags),
+            self._own("bump pointer, no collector", "alloc", f"{contest}/bump", flags, FLOOR),
             *self._mallocs("new/delete", "alloc", contest, flags),
             self._peer("bdwgc", "bdwgc", work, _BDWGC_FAST),
             self._peer("cppgc", "cppgc", work, _CPPGC_FAST),
@@ -104,7 +104,7 @@ class Field:
         rooted = [self._peer("spidermonkey Rooted", "spidermonkey", work)]
         return [
             self._own("bibop", "handles", f"{contest}/bibop", flags),
-            self._own("slots in an array", "handles", f"{contest}/slot", flags),
+            self._own("slots in an array", "handles", f"{contest}/slot", flags, FLOOR),
             self._v8([], work, name="v8 HandleScope, Local"),
             *(rooted if contest == "scope" else []),
         ]
@@ -115,7 +115,7 @@ class Field:
         work = [name, operations]
         return [
             self._own("bibop", "handles", f"{name}/bibop", flags),
-            self._own("slots in a free list", "handles", f"{name}/pool", flags),
+            self._own("slots in a free list", "handles", f"{name}/pool", flags, FLOOR),
             *self._mallocs("shared_ptr", "handles", name, flags),
             self._peer("cppgc Persistent", "cppgc", work),
             self._v8([], work, name="v8 Global"),
@@ -128,8 +128,8 @@ class Field:
         work = ["barrier", str(self._sizes.operations)]
         return [
             self._own("bibop", "barrier", "barrier/bibop", flags),
-            self._own("pointer", "barrier", "barrier/pointer", flags),
-            self._own("std::atomic, release", "barrier", "barrier/atomic", flags),
+            self._own("pointer", "barrier", "barrier/pointer", flags, "pointers"),
+            self._own("std::atomic, release", "barrier", "barrier/atomic", flags, "pointers"),
             self._peer("cppgc Member", "cppgc", work),
             self._v8([], work),
             self._peer("spidermonkey", "spidermonkey", work),
@@ -169,7 +169,7 @@ class Field:
         work = ["mark_rate", str(sizes.marked), str(sizes.marks)]
         return [
             self._own("bibop", "mark_rate", "random/bibop", flags),
-            self._own("ideal: an array, a bitmap", "mark_rate", "random/ideal", flags),
+            self._own("ideal: an array, a bitmap", "mark_rate", "random/ideal", flags, FLOOR),
             self._peer("bdwgc", "bdwgc", work, {"GC_MARKERS": "1"}, "one marker; marking alone"),
             self._peer("cppgc", "cppgc", work, settings="whole collections"),
             self._v8(["--single-threaded-gc", "--max-old-space-size=4096"], work,
@@ -183,9 +183,10 @@ class Field:
 
     # ---- their command lines ----
 
-    def _own(self, name: str, program: str, run: str, flags: list[str]) -> Contestant:
+    def _own(self, name: str, program: str, run: str, flags: list[str],
+             peer: str = "bibop") -> Contestant:
         command = (os.path.join(self._benchmarks, program), f"--run={run}", *flags)
-        return Contestant(name, "bibop", command)
+        return Contestant(name, peer, command)
 
     def _mallocs(self, does: str, program: str, contest: str,
                  flags: list[str]) -> list[Contestant | Runs]:

@@ -6,6 +6,11 @@ import dataclasses
 import statistics
 
 
+# The peer of a contestant that is none: the least that code could do, as hand-written slots
+# do, which nobody could use instead of a collector.
+FLOOR = "floor"
+
+
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """A number that runs come to, and how it is shown."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 import html
 import math
 
-from comparison.model import Figure, Runs, Workload, WorkloadRuns
+from comparison.model import FLOOR, Figure, Runs, Workload, WorkloadRuns
 
 # A card of its own colour: to be read on any background.
 _CARD, _FRAME = "#ffffff", "#c8ccd2"
 _TEXT, _FAINT, _GRID = "#1f2328", "#59636e", "#e3e6ea"
-_OURS, _THEIRS, _WHISKER = "#1a7f6b", "#8aa4c8", "#1f2328"
+_THEIRS, _WHISKER = "#8aa4c8", "#1f2328"
+_COLOURS = {"bibop": "#1a7f6b", FLOOR: "#d0d4da"}
 _FONT = "font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\""
 
 _WIDTH, _LABELS, _VALUES, _MARGIN = 760, 190, 76, 16
@@ -75,14 +76,14 @@ def _bar(one: Runs, figure: Figure, axis: _Axis, top: float) -> list[str]:
     values = one.figures[figure.name]
     median = one.median(figure.name)
     middle = top + _ROW / 2
-    ours = one.peer == "bibop"
+    colour = _COLOURS.get(one.peer, _THEIRS)
     start, end = axis.x(axis.low), axis.x(median)
     low, high = axis.x(min(values)), axis.x(max(values))
     parts = [
         _text(_MARGIN + _LABELS - 8, middle + 4, one.name, 12, _TEXT, "end",
               "bold" if one.name == "bibop" else "normal"),
         f'<rect x="{start:.1f}" y="{middle - _BAR / 2:.1f}" width="{max(end - start, 1):.1f}" '
-        f'height="{_BAR}" rx="2" fill="{_OURS if ours else _THEIRS}"/>',
+        f'height="{_BAR}" rx="2" fill="{colour}"/>',
     ]
     if high - low > 0.5:
         parts.append(f'<path d="M{low:.1f} {middle:.1f}H{high:.1f}M{low:.1f} {middle - 3:.1f}v6'

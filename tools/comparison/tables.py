@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparison.model import Comparison, Figure, Runs, WorkloadRuns
+from comparison.model import FLOOR, Comparison, Figure, Runs, WorkloadRuns
 from comparison.peers import PEERS
 from comparison.plots import plot_name
 
@@ -86,7 +86,7 @@ def _overview(comparison: Comparison) -> str:
             ours = next((one.median(figure.name) for one in runs.contestants
                          if one.name == REFERENCE), None)
             others = [(one.median(figure.name), one.name) for one in runs.contestants
-                      if one.peer != "bibop" and one.median(figure.name) is not None]
+                      if one.peer not in ("bibop", FLOOR) and one.median(figure.name) is not None]
             if ours is None or not others:
                 continue
             best, name = (max if figure.more_is_better else min)(others)
