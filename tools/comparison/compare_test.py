@@ -113,7 +113,7 @@ class Reports(unittest.TestCase):
 
     def test_settings_and_versions_are_told(self):
         text = report(_comparison(), "plots")
-        self.assertIn("| Trees | go | `GOGC=400` |", text)
+        self.assertIn("| go | `GOGC=400` | Trees |", text)
         self.assertIn("| Go | golang-go 1 |", text)
         self.assertIn("| OCaml | not installed: ocaml-nox |", text)
 

@@ -10,6 +10,8 @@ import resource
 import subprocess
 import time
 
+from comparison import packages
+
 
 def _first_line(*command: str) -> str:
     try:
@@ -42,6 +44,7 @@ def facts() -> dict[str, str]:
         "system": (name[1] if name else "unknown") + ", Linux " + platform.release(),
         "huge pages": _read("/sys/kernel/mm/transparent_hugepage/enabled").strip() or "none",
         "compiler": _first_line("g++", "--version"),
+        "C library": packages.version("libc6") or "unknown",
     }
 
 

@@ -103,12 +103,15 @@ def _settings(comparison: Comparison) -> str:
         peer = PEERS.get(key)
         title = peer.title if peer else key
         lines.append(f"| {title} | {version} | {peer.note if peer else ''} |")
-    lines += ["", "Settings besides the defaults:", "", "| workload | contestant | settings |",
-              "|---|---|---|"]
+    lines += ["", "Settings besides the defaults, and what is measured otherwise:", "",
+              "| contestant | settings | in |", "|---|---|---|"]
+    used: dict[tuple[str, str], list[str]] = {}
     for runs in comparison.workloads:
         for one in runs.contestants:
             if one.settings:
-                lines.append(f"| {runs.workload.title} | {one.name} | `{one.settings}` |")
+                used.setdefault((one.name, one.settings), []).append(runs.workload.title)
+    for (name, settings), titles in used.items():
+        lines.append(f"| {name} | `{settings}` | {'; '.join(titles)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -77,7 +77,8 @@ def workloads(sizes: Sizes) -> list[Workload]:
                  "A thousand are made, and then dropped in another order.", "operations", (_NS,)),
         Workload("barrier", "Barrier",
                  "A reference is stored into each of 1000 elements, over and over, while nothing "
-                 "collects.", "stores", (_NS,)),
+                 "collects. Bibop, cppgc and pointers store one by one; compilers of Java and "
+                 "JavaScript may store several at once.", "stores", (_NS,)),
     ]
     latencies = [
         Workload(f"latency_{nodes}", f"Latency, {count(nodes)} live nodes",
