@@ -148,6 +148,9 @@ def main() -> None:
     if arguments.runs < 1:
         print("--runs may be 1 or more", file=sys.stderr)
         sys.exit(2)
+    if arguments.write_docs and (arguments.quick or arguments.only):
+        print("--write-docs takes all workloads, in full", file=sys.stderr)
+        sys.exit(2)
     try:
         if arguments.recorded:
             with open(arguments.recorded, encoding="utf-8") as file:

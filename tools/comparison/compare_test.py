@@ -205,12 +205,15 @@ class Contestants(unittest.TestCase):
 
 class CommandLine(unittest.TestCase):
 
-    def test_refuses_names_that_it_does_not_know(self):
-        for flag, name in [("--only", "tree"), ("--peers", "rust"), ("--runs", "0")]:
-            done = subprocess.run([os.path.join(_TOOLS, "compare"), flag, name],
+    def test_refuses_what_it_cannot_do(self):
+        for arguments, said in [(["--only", "tree"], "no workload tree"),
+                                (["--peers", "rust"], "no peer rust"),
+                                (["--runs", "0"], "--runs may be 1 or more"),
+                                (["--write-docs", "--quick"], "all workloads, in full")]:
+            done = subprocess.run([os.path.join(_TOOLS, "compare"), *arguments],
                                   capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertIn(name if flag != "--runs" else "--runs", done.stderr)
+            self.assertIn(said, done.stderr)
 
     def test_writes_into_the_place_that_the_page_has(self):
         with tempfile.TemporaryDirectory() as folder:

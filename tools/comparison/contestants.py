@@ -235,7 +235,6 @@ class Field:
         return Contestant(name, "java", (java, *options, *rest, "Peer", *work), (), said)
 
     def _java_marks(self, collector: str, work: list[str]) -> Contestant | Runs:
-        log = os.path.join(self._benchmarks, "..", "..", "java-gc.log")
         contestant = self._java(
             collector, "2g", work,
             ["-XX:ParallelGCThreads=1",
@@ -244,6 +243,8 @@ class Field:
         if isinstance(contestant, Runs):
             return contestant
         java, *rest = contestant.command
+        classes = self._programs["java"][-1]
+        log = os.path.join(classes, "gc.log")
         return Contestant(contestant.name, contestant.peer,
                           (java, f"-Xlog:gc*:file={log}", f"-Dgc.log={log}",
                            f"-Dgc.mark={_JAVA_MARKS[collector]}", *rest), (), contestant.settings)
