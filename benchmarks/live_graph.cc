@@ -1,6 +1,7 @@
 #include "bibop/benchmarks/live_graph.h"
 
 #include <cstddef>
+#include <cstdint>
 
 #include "bibop/gc.h"
 
@@ -8,9 +9,12 @@ namespace bibop::benchmarks {
 
 LiveGraph::LiveGraph(Mutator& mutator, HandleScope& scope, size_t objects)
     : mutator_(mutator), table_(scope.NewArray<Member<Node>>(objects)) {
+  int64_t number = 0;
   for (Member<Node>& place : *table_) {
     HandleScope inner(mutator_);
-    place = inner.New<Node>();
+    const Handle<Node> node = inner.New<Node>();
+    node->values[0] = number++;
+    place = node;
   }
   for (Member<Node>& place : *table_) {
     for (Member<Node>& edge : place->edges) edge = AnyNode();
@@ -30,6 +34,16 @@ void LiveGraph::Operate() {
     }
   }
   for (int i = 0; i < kUpdatesPerOperation; ++i) Update();
+}
+
+int64_t LiveGraph::Checksum() const {
+  int64_t checksum = 0;
+  for (const Member<Node>& place : *table_) {
+    for (const Member<Node>& edge : place->edges) {
+      checksum = (checksum * 31 + edge->values[0]) & 0x7fffffff;
+    }
+  }
+  return checksum;
 }
 
 }  // namespace bibop::benchmarks

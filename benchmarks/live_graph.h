@@ -22,6 +22,7 @@ class LiveGraph {
     void Trace(auto& visitor) const { visitor(edges); }
 
     std::array<Member<Node>, 3> edges;
+    // The first is the node's number.
     std::array<int64_t, 3> values = {};
   };
 
@@ -36,6 +37,10 @@ class LiveGraph {
   // Allocates a list of small objects, drops it, and makes as many edges refer
   // to another node, all chosen at random.
   void Operate();
+
+  // A number from 0 to 2^31 - 1 for the whole graph: equal graphs have equal
+  // numbers.
+  int64_t Checksum() const;
 
   // A node at random.
   Member<Node>& AnyNode() { return (*table_)[random_() % table_->size()]; }

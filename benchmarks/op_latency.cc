@@ -9,6 +9,8 @@
 // due.
 //
 //   concurrent, incremental, stop_the_world   the modes of a heap
+//   glibc, ...   the same graph and lists with new, and delete where Bibop
+//                collects (raw_live_graph.h)
 //
 // Compares the 99.99th percentile of the time an operation took, in wall time.
 // Figures that say `net` leave out the time in which the thread was ready to
@@ -44,6 +46,7 @@
 #include "bibop/benchmarks/contest.h"
 #include "bibop/benchmarks/latencies.h"
 #include "bibop/benchmarks/live_graph.h"
+#include "bibop/benchmarks/raw_live_graph.h"
 #include "bibop/gc.h"
 
 ABSL_FLAG(int64_t, operations, 10'000'000, "operations of each run: 1 to 2^40");
@@ -84,16 +87,14 @@ void AddFigures(const std::string& prefix, const Latencies& latencies,
   add("max_us", latencies.max());
 }
 
-RunResult Run(CollectionMode mode, int64_t operations) {
+// Times so many calls of `graph.Operate()`, after those to warm up. Calls
+// `started` between.
+template <class Graph>
+RunResult Measure(Graph& graph, int64_t operations, auto started) {
   constexpr int64_t kLong = 50'000;
   constexpr int64_t kBetweenLooks = 1000;
-  const auto heap = Heap::Create({.mode = mode}).value();
-  MutatorScope mutator(*heap);
-  HandleScope scope(mutator);
-  LiveGraph graph(mutator, scope,
-                  static_cast<size_t>(absl::GetFlag(FLAGS_nodes)));
   for (int64_t i = 0; i < absl::GetFlag(FLAGS_warm_up); ++i) graph.Operate();
-  const int64_t cycles = heap->stats().cycles;
+  started();
   Latencies wall;
   Latencies net;
   int64_t max_faultless = 0;
@@ -125,9 +126,23 @@ RunResult Run(CollectionMode mode, int64_t operations) {
   AddFigures("net_", net, result.figures);
   result.figures.push_back(
       {"max_faultless_us", static_cast<double>(max_faultless) / 1000});
-  const HeapStats stats = heap->stats();
   result.figures.push_back(
       {"operations_s", static_cast<double>(before - start) / 1e9});
+  result.figures.push_back({"checksum", static_cast<double>(graph.Checksum())});
+  return result;
+}
+
+size_t Nodes() { return static_cast<size_t>(absl::GetFlag(FLAGS_nodes)); }
+
+RunResult RunBibop(CollectionMode mode, int64_t operations) {
+  const auto heap = Heap::Create({.mode = mode}).value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  LiveGraph graph(mutator, scope, Nodes());
+  int64_t cycles = 0;
+  RunResult result =
+      Measure(graph, operations, [&] { cycles = heap->stats().cycles; });
+  const HeapStats stats = heap->stats();
   result.figures.push_back(
       {"cycles", static_cast<double>(stats.cycles - cycles)});
   result.figures.push_back(
@@ -135,6 +150,11 @@ RunResult Run(CollectionMode mode, int64_t operations) {
   result.figures.push_back(
       {"longest_pause_us", absl::ToDoubleMicroseconds(stats.max_pause)});
   return result;
+}
+
+RunResult RunNewDelete(int64_t operations) {
+  RawLiveGraph graph(Nodes());
+  return Measure(graph, operations, [] {});
 }
 
 absl::StatusOr<std::vector<Contest>> Contests() {
@@ -146,24 +166,26 @@ absl::StatusOr<std::vector<Contest>> Contests() {
   status.Update(
       CheckFlag("nodes", absl::GetFlag(FLAGS_nodes), 1, int64_t{1} << 31));
   if (!status.ok()) return status;
-  const auto contestant = [](const char* name,
-                             CollectionMode mode) -> Contestant {
+  Contest contest = {
+      .name = "operations",
+      .size = operations,
+      .unit = "operations",
+      .figure = kFigure,
+      .other_figures = {"p50_us", "p99_us", "p999_us", "max_us", "net_p9999_us",
+                        "net_max_us", "max_faultless_us", "operations_s",
+                        "cycles", "heap_mib"},
+      .reference = "stop_the_world",
+      .contestants = OnEveryMalloc(RunNewDelete)};
+  const auto in_mode = [](const char* name, CollectionMode mode) -> Contestant {
     return {.name = name,
-            .run = [mode](int64_t size) { return Run(mode, size); }};
+            .run = [mode](int64_t size) { return RunBibop(mode, size); }};
   };
-  return std::vector<Contest>{
-      {.name = "operations",
-       .size = operations,
-       .unit = "operations",
-       .figure = kFigure,
-       .other_figures = {"p50_us", "p99_us", "p999_us", "max_us",
-                         "net_p9999_us", "net_max_us", "max_faultless_us",
-                         "operations_s", "cycles", "heap_mib"},
-       .reference = "stop_the_world",
-       .contestants = {
-           contestant("concurrent", CollectionMode::kConcurrent),
-           contestant("incremental", CollectionMode::kIncremental),
-           contestant("stop_the_world", CollectionMode::kStopTheWorld)}}};
+  contest.contestants.insert(
+      contest.contestants.begin(),
+      {in_mode("concurrent", CollectionMode::kConcurrent),
+       in_mode("incremental", CollectionMode::kIncremental),
+       in_mode("stop_the_world", CollectionMode::kStopTheWorld)});
+  return std::vector<Contest>{contest};
 }
 
 std::vector<Derived> DeriveFromMedians(Figures median) {

@@ -1,0 +1,1 @@
+"""Runs Bibop and its peers on the same work and reports what came of it: tools/compare."""
