@@ -32,6 +32,20 @@ void Decommit(std::byte* start, size_t size) {
       << std::strerror(errno);
 }
 
+absl::StatusOr<std::byte*> MapSparse(size_t size) {
+  void* mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot map ", size >> 20,
+                     " MiB of address space: ", std::strerror(errno)));
+  }
+  // Advice, which a system may not know.
+  madvise(mapped, size, MADV_NOHUGEPAGE);
+  madvise(mapped, size, MADV_DONTDUMP);
+  return static_cast<std::byte*>(mapped);
+}
+
 absl::StatusOr<VirtualRange> VirtualRange::Reserve(size_t size,
                                                    size_t alignment) {
   // The system aligns to pages only: take so much that an aligned range lies

@@ -25,6 +25,15 @@ namespace bibop {
 // REQUIRES: the range is committed; both are multiples of the page size.
 void Decommit(std::byte* start, size_t size);
 
+// Maps `size` bytes that can be written and read as zero, for as long as the
+// process exists. Each page takes memory from its first write on; huge pages
+// are not used, and core dumps leave it out. Returns ResourceExhausted where
+// the system refuses (a small RLIMIT_AS, or a system that overcommits no
+// memory).
+//
+// REQUIRES: `size` is a multiple of the page size.
+absl::StatusOr<std::byte*> MapSparse(size_t size);
+
 // A reservation of address space.
 class VirtualRange {
  public:

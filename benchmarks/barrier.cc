@@ -8,13 +8,15 @@
 // first-level cache: what is measured is instructions. A batch is a function
 // that the compiler sees alone, at four places in turn; layouts.h says why.
 //
-//   bibop    Member::operator=
+//   bibop    Member::operator=, in a process whose heaps have no generations
+//   generations   the same in one with them
 //   atomic   a release store of a std::atomic<Node*>, which a Member is
 //   pointer  a store of a Node*
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -91,8 +93,8 @@ RunResult ResultOf(const Race& race, int64_t operations) {
                                     static_cast<double>(operations)}}};
 }
 
-RunResult RunBibop(int64_t operations) {
-  const auto heap = Heap::Create({}).value();
+RunResult RunBibop(bool generations, int64_t operations) {
+  const auto heap = Heap::Create({.generations = generations}).value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   const Handle<Row> row = scope.New<Row>();
@@ -131,7 +133,8 @@ absl::StatusOr<std::vector<Contest>> Contests() {
        .figure = kFigure,
        .reference = "pointer",
        .contestants = {
-           {.name = "bibop", .run = RunBibop},
+           {.name = "bibop", .run = std::bind_front(RunBibop, false)},
+           {.name = "generations", .run = std::bind_front(RunBibop, true)},
            {.name = "atomic", .run = RunRaw<AtomicStores, std::atomic<Node*>>},
            {.name = "pointer", .run = RunRaw<PointerStores, Node*>}}}};
 }
@@ -140,7 +143,11 @@ std::vector<Derived> Derive(Figures median) {
   return {{"barrier bibop/pointer",
            median("barrier", "bibop", kFigure) /
                median("barrier", "pointer", kFigure),
-           1.5}};
+           1.5},
+          {"barrier generations/pointer",
+           median("barrier", "generations", kFigure) /
+               median("barrier", "pointer", kFigure),
+           1.15}};
 }
 
 }  // namespace

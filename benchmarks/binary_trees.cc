@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/heap_flags.h"
 #include "bibop/gc.h"
 
 ABSL_FLAG(int, depth, 18, "the depth of the long-lived tree: 4 to 24");
@@ -81,7 +82,7 @@ Handle<Node> MakeTree(Mutator& mutator, HandleScope& scope, int depth) {
 
 RunResult RunBibop(int64_t size) {
   const int max_depth = static_cast<int>(size);
-  auto heap = Heap::Create({}).value();
+  auto heap = Heap::Create(HeapOptionsFromFlags()).value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   int64_t nodes = 0;
@@ -194,6 +195,7 @@ RunResult RunOwned(int64_t size) {
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int depth = absl::GetFlag(FLAGS_depth);
   absl::Status status = CheckFlag("depth", depth, kMinDepth, 24);
+  status.Update(CheckHeapFlags());
   if (!status.ok()) return status;
   Contest contest = {.name = "binary_trees",
                      .size = depth,

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/heap_flags.h"
 #include "bibop/gc.h"
 
 ABSL_FLAG(int, depth, 18, "the depth of the largest tree: 6 to 24");
@@ -87,7 +88,7 @@ Handle<Array<double>> MakeArray(HandleScope& scope) {
 
 RunResult RunBibop(int64_t size) {
   const int largest = static_cast<int>(size);
-  auto heap = Heap::Create({}).value();
+  auto heap = Heap::Create(HeapOptionsFromFlags()).value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   int64_t nodes = 0;
@@ -231,6 +232,7 @@ RunResult RunUniquePtr(int64_t size) {
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int depth = absl::GetFlag(FLAGS_depth);
   absl::Status status = CheckFlag("depth", depth, kMinDepth + 2, 24);
+  status.Update(CheckHeapFlags());
   if (!status.ok()) return status;
   Contest contest = {.name = "gcbench",
                      .size = depth,

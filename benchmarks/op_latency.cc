@@ -44,6 +44,7 @@
 #include "bibop/base/run_delay.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/heap_flags.h"
 #include "bibop/benchmarks/latencies.h"
 #include "bibop/benchmarks/live_graph.h"
 #include "bibop/benchmarks/raw_live_graph.h"
@@ -135,7 +136,9 @@ RunResult Measure(Graph& graph, int64_t operations, auto started) {
 size_t Nodes() { return static_cast<size_t>(absl::GetFlag(FLAGS_nodes)); }
 
 RunResult RunBibop(CollectionMode mode, int64_t operations) {
-  const auto heap = Heap::Create({.mode = mode}).value();
+  HeapOptions options = HeapOptionsFromFlags();
+  options.mode = mode;
+  const auto heap = Heap::Create(options).value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   LiveGraph graph(mutator, scope, Nodes());
@@ -145,6 +148,8 @@ RunResult RunBibop(CollectionMode mode, int64_t operations) {
   const HeapStats stats = heap->stats();
   result.figures.push_back(
       {"cycles", static_cast<double>(stats.cycles - cycles)});
+  result.figures.push_back(
+      {"minor_cycles", static_cast<double>(stats.minor_cycles)});
   result.figures.push_back(
       {"heap_mib", static_cast<double>(stats.block_bytes) / (1 << 20)});
   result.figures.push_back(
@@ -165,6 +170,7 @@ absl::StatusOr<std::vector<Contest>> Contests() {
       CheckFlag("warm_up", absl::GetFlag(FLAGS_warm_up), 0, int64_t{1} << 40));
   status.Update(
       CheckFlag("nodes", absl::GetFlag(FLAGS_nodes), 1, int64_t{1} << 31));
+  status.Update(CheckHeapFlags());
   if (!status.ok()) return status;
   Contest contest = {
       .name = "operations",

@@ -36,7 +36,7 @@
 //   live_bytes, block_bytes, fragmentation, resident_bytes   in the end
 //   peak_resident_bytes
 //
-// Flags of options of the heap are set in Options().
+// Options of the heap: heap_flags.h, and --mode.
 
 #include <time.h>
 
@@ -64,6 +64,7 @@
 #include "absl/time/time.h"
 #include "bibop/base/resident_memory.h"
 #include "bibop/benchmarks/command_line.h"
+#include "bibop/benchmarks/heap_flags.h"
 #include "bibop/benchmarks/latencies.h"
 #include "bibop/gc.h"
 
@@ -251,7 +252,7 @@ class Worker {
 // ---- the run ----
 
 absl::StatusOr<HeapOptions> Options() {
-  HeapOptions options;
+  HeapOptions options = HeapOptionsFromFlags();
   const std::string mode = absl::GetFlag(FLAGS_mode);
   if (mode == "incremental") {
     options.mode = CollectionMode::kIncremental;
@@ -267,6 +268,7 @@ absl::StatusOr<HeapOptions> Options() {
 absl::Status CheckFlags() {
   absl::Status status = CheckFlag(
       "allocations", absl::GetFlag(FLAGS_allocations), 1000, int64_t{1} << 40);
+  status.Update(CheckHeapFlags());
   status.Update(CheckFlag("threads", absl::GetFlag(FLAGS_threads), 1, 1000));
   status.Update(
       CheckFlag("sessions", absl::GetFlag(FLAGS_sessions), 1, 1'000'000));

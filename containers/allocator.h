@@ -41,6 +41,7 @@
 #include "bibop/containers/container_barrier.h"
 #include "bibop/handles/coroutine_ban.h"
 #include "bibop/handles/object_reference.h"
+#include "bibop/heap/card_table.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
@@ -240,6 +241,7 @@ class Allocator : private internal::ContainerBarrier {
         const internal::CopyingScope copying;
         ::new (static_cast<void*>(element)) U(std::forward<Args>(args)...);
         Changing();
+        DirtyCards(element, sizeof(U));
         return;
       }
     }
@@ -252,6 +254,8 @@ class Allocator : private internal::ContainerBarrier {
     }
     // The constructor may have been at a safepoint.
     Changing();
+    // For what has references that are no Members.
+    if constexpr (!internal::kIsLeaf<U>) DirtyCards(element, sizeof(U));
   }
   template <class U>
   void destroy(U* element) {

@@ -5,6 +5,9 @@
 //                      Shade(what it refers to)
 //   weak read          a reference that keeps nothing alive is read:
 //                      ReadWeak(how to load it)
+//   card barrier       a reference was stored, by a constructor, too:
+//                      NoteStore(where), in heap/card_table.h. It has to do
+//                      with heaps that have generations only
 //
 // For the implementation of references; called by running mutators, and by
 // destructors, on any thread: while a heap runs destructors it is neither being
@@ -21,6 +24,7 @@
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
 #include "absl/functional/function_ref.h"
+#include "bibop/heap/card_table.h"  // IWYU pragma: export
 #include "bibop/heap/heap_phase.h"
 
 namespace bibop::internal {

@@ -53,9 +53,10 @@ namespace bibop {
 
 inline constexpr size_t kMaxCellsPerBlock = kBlockSize / kMinCellSize;
 
-// The number of the last mark, 1 to 255; 0 is 'never'. It may wrap around: when
-// a mark begins every object carries 0 or the epoch before it, because blocks
-// are swept in between and cells are handed out with 0.
+// The number of the last major mark, 1 to 255; 0 is 'never'. It may wrap
+// around: when one begins every object carries 0 or the epoch before it,
+// because blocks in which something may have died are swept in between and
+// cells are handed out with 0.
 using Epoch = uint8_t;
 
 // The epoch after `epoch`.
@@ -89,12 +90,13 @@ struct alignas(64) BlockDescriptor {
   uint16_t home = 0;
   // The size of the side record, in the table's units.
   uint8_t side_units = 0;
-  // The epoch in whose mark's result the block was last swept. In the first
-  // block of the run. Written by the sweeper when it has cleared the bits of
-  // what is dead (release), and read by who looks for a live object in a block
-  // that may be being swept, before the bits (acquire): what is unmarked in a
-  // block that was not swept is dead.
-  Epoch swept_epoch = 0;
+  // The number of the mark for whose result the block was last swept. In the
+  // first block of the run. Written by the sweeper when it has cleared the bits
+  // of what is dead, and by who takes a block to allocate in that needed no
+  // sweep (release), and read by who looks for a live object in a block that
+  // may be being swept, before the bits (acquire): what is unmarked in a block
+  // that was not swept is dead.
+  Epoch swept_number = 0;
   // The last epoch in which an object in the block was marked. In the first
   // block of the run; others remember that the first was told. Written by
   // markers and by mutators, relaxed; read when the mark has finished.
@@ -142,12 +144,12 @@ struct alignas(64) BlockDescriptor {
   void SetTypeOfCell(size_t index, TypeId id) {
     std::atomic_ref(type_ids[index]).store(id, std::memory_order_relaxed);
   }
-  Epoch SweptEpoch() const {
-    return std::atomic_ref(const_cast<Epoch&>(swept_epoch))
+  Epoch SweptNumber() const {
+    return std::atomic_ref(const_cast<Epoch&>(swept_number))
         .load(std::memory_order_acquire);
   }
-  void SetSwept(Epoch epoch) {
-    std::atomic_ref(swept_epoch).store(epoch, std::memory_order_release);
+  void SetSwept(Epoch number) {
+    std::atomic_ref(swept_number).store(number, std::memory_order_release);
   }
   // Whether the block is in use. Any thread may ask.
   bool IsInUse() const {

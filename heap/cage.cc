@@ -83,7 +83,7 @@ BlockDescriptor* Cage::DescriptorOfBlock(uint32_t number) const {
 
 absl::Status Cage::CheckLimit(size_t bytes) const {
   const size_t external = CountedExternalBytes();
-  if (bytes > max_bytes_ || bytes_in_use_ + external > max_bytes_ - bytes) {
+  if (bytes > limit_ || bytes_in_use_ + external > limit_ - bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the heap is full: HeapOptions::max_bytes is ", max_bytes_, ", ",
         bytes_in_use_, " bytes are in use", external == 0 ? "" : " and ",
@@ -100,10 +100,10 @@ size_t Cage::CountedExternalBytes() const {
 void Cage::KeepResidentBelowLimit() {
   while (free_resident_bytes() > 0 &&
          bytes_in_use_ + CountedExternalBytes() + free_resident_bytes() >
-             max_bytes_) {
+             limit_) {
     const std::optional<BlockRun> run =
         TakeResident(bytes_in_use_ + CountedExternalBytes() +
-                     free_resident_bytes() - max_bytes_);
+                     free_resident_bytes() - limit_);
     DecommitBlocks(*run);
     ReturnDecommitted(*run);
   }
@@ -171,7 +171,7 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateUniform(const TypeInfo& type,
       .cell_size = type.cell_size,
       .run_blocks = 1,
       .cell_count = static_cast<uint16_t>(kBlockSize / type.cell_size),
-      .swept_epoch = epoch,
+      .swept_number = epoch,
       .kind = BlockKind::kUniform,
   });
 }
@@ -183,7 +183,7 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateMixed(
       .cell_size = size_class.cell_size,
       .run_blocks = size_class.blocks,
       .cell_count = size_class.cells,
-      .swept_epoch = epoch,
+      .swept_number = epoch,
       .kind = BlockKind::kMixed,
   });
 }
@@ -203,7 +203,7 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateSpan(const TypeInfo& type,
       .run_blocks =
           static_cast<uint32_t>(RoundUp(size, kBlockSize) / kBlockSize),
       .cell_count = 1,
-      .swept_epoch = epoch,
+      .swept_number = epoch,
       .kind = BlockKind::kSpan,
   });
 }
@@ -245,6 +245,11 @@ void Cage::ReturnDecommitted(BlockRun run) {
 void Cage::AdjustExternalBytes(int64_t delta) {
   external_bytes_ += delta;
   if (delta > 0) KeepResidentBelowLimit();
+}
+
+void Cage::SetLimit(size_t bytes) {
+  limit_ = std::min(bytes, max_bytes_);
+  KeepResidentBelowLimit();
 }
 
 void Cage::CheckInvariants() const {

@@ -17,13 +17,15 @@
 // Blocks in use count against the limit, and so do external bytes, which are
 // memory outside of the heap that objects own. Free blocks keep their memory
 // until TakeResident takes it, or until blocks in use, external bytes and
-// free blocks together would exceed the limit.
+// free blocks together would exceed the limit. The limit in force may be a soft
+// one, below the most that the cage was made for, which its owner raises when
+// nothing else helps.
 //
 // Thread-compatible: callers serialize, but the static functions, Contains, and
 // DecommitBlocks may be called by any thread, FindBlock as it says.
 //
 // Invariants: a block is in use or free or behind the frontier; bytes_in_use()
-// never exceeds the limit.
+// never exceeds max_bytes().
 
 #ifndef BIBOP_HEAP_CAGE_H_
 #define BIBOP_HEAP_CAGE_H_
@@ -131,6 +133,13 @@ class Cage {
   // Says that objects own `delta` more bytes of memory elsewhere.
   void AdjustExternalBytes(int64_t delta);
 
+  // Puts a limit in force, at most what the cage was made for. What is in use
+  // already may be more.
+  void SetLimit(size_t bytes);
+  // The limit in force, and the most that it can be.
+  size_t limit() const { return limit_; }
+  size_t max_bytes() const { return max_bytes_; }
+
   // The bytes of the blocks in use.
   size_t bytes_in_use() const { return bytes_in_use_; }
   // The bytes of free blocks that may have memory.
@@ -170,6 +179,7 @@ class Cage {
   CommitFrontier blocks_;
   FreeRuns free_runs_;
   const size_t max_bytes_;
+  size_t limit_ = max_bytes_;
   size_t bytes_in_use_ = 0;
   int64_t external_bytes_ = 0;
   // How many blocks are not behind the frontier. Written by who has the cage

@@ -23,6 +23,7 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/size_classes.h"
+#include "bibop/heap/space.h"
 #include "bibop/heap/sweep.h"
 #include "bibop/heap/type_info.h"
 
@@ -102,9 +103,8 @@ template <class F>
 void ObjectHeap::ForEachList(F visit) const {
   for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
     for (const Space* space : *spaces) {
-      for (const auto* list : {&space->unswept, &space->unswept_with_room,
-                               &space->available, &space->full}) {
-        visit(*list);
+      for (const Space::Lists* lists : {&space->unswept, &space->swept}) {
+        for (const Space::List& list : *lists) visit(list);
       }
     }
   }
@@ -122,7 +122,7 @@ void ObjectHeap::DestroyObjects() {
   for (BlockDescriptor* block : blocks) DestroyBlock(*block);
 }
 
-ObjectHeap::Space& ObjectHeap::UniformSpace(TypeId id) {
+Space& ObjectHeap::UniformSpace(TypeId id) {
   if (id >= uniform_.size()) uniform_.resize(size_t{id} + 1);
   return uniform_[id];
 }
@@ -132,7 +132,7 @@ void ObjectHeap::Use(Space& space) {
   (space.for_stores ? used_store_spaces_ : used_spaces_).push_back(&space);
 }
 
-ObjectHeap::Space& ObjectHeap::MixedSpace(CellsFor what, size_t size_class) {
+Space& ObjectHeap::MixedSpace(CellsFor what, size_t size_class) {
   return (what == CellsFor::kStores ? mixed_stores_ : mixed_)[size_class];
 }
 
@@ -166,11 +166,12 @@ void ObjectHeap::NoteSwept(const Space& space, size_t freed_objects) {
 
 size_t ObjectHeap::Sweep(const Space& space, BlockDescriptor& block) {
   ++being_swept_;
+  const Epoch number = sweep_number_;
   mutex_.unlock();
   SweepResult result;
   {
     const SweepingScope scope(this);
-    result = SweepBlock(block, epoch_);
+    result = SweepBlock(block, epoch_, number);
   }
   mutex_.lock();
   NoteSwept(space, result.freed_objects);
@@ -180,7 +181,7 @@ size_t ObjectHeap::Sweep(const Space& space, BlockDescriptor& block) {
 
 bool ObjectHeap::SweepDead(const Space& space, BlockDescriptor& block) {
   if (!IsDeadUnseen(block, epoch_)) return false;
-  NoteSwept(space, SweepBlock(block, epoch_).freed_objects);
+  NoteSwept(space, SweepBlock(block, epoch_, sweep_number_).freed_objects);
   return true;
 }
 
@@ -192,17 +193,20 @@ size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
   };
   std::array<Swept, kSweepBatch> batch = {};
   size_t count = 0;
-  std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
+  Space::List& unswept = space.NextUnswept();
   for (; count < std::min(most, kSweepBatch) && !unswept.empty(); ++count) {
     batch[count].block = unswept.back();
     unswept.pop_back();
   }
   ++being_swept_;
+  const Epoch number = sweep_number_;
   mutex_.unlock();
   const absl::Span<Swept> taken = absl::MakeSpan(batch).first(count);
   {
     const SweepingScope scope(this);
-    for (Swept& swept : taken) swept.found = SweepBlock(*swept.block, epoch_);
+    for (Swept& swept : taken) {
+      swept.found = SweepBlock(*swept.block, epoch_, number);
+    }
   }
   mutex_.lock();
   --being_swept_;
@@ -211,10 +215,8 @@ size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
     NoteSwept(space, swept.found.freed_objects);
     if (swept.found.live_objects == 0) {
       cage_->Free(block);
-    } else if (swept.found.live_objects < block->cell_count) {
-      space.available.push_back(block);
     } else {
-      space.full.push_back(block);
+      space.AddSwept(block, swept.found.live_objects < block->cell_count);
     }
   }
   return count;
@@ -288,7 +290,7 @@ void ObjectHeap::FinishSweep() {
 
 // ---- the mark ----
 
-void ObjectHeap::BeginMark() {
+void ObjectHeap::BeginMark(CollectionKind kind) {
   // A barrier on a thread that did not know yet that the last mark had finished
   // may have left something.
   while (!mark_queue_.Take().empty()) {
@@ -305,31 +307,66 @@ void ObjectHeap::BeginMark() {
   }
   mark_number_.store(marks_so_far.fetch_add(1, std::memory_order_relaxed) + 1,
                      std::memory_order_relaxed);
-  epoch_ = NextEpoch(epoch_);
+  kind_ = kind;
+  if (kind == CollectionKind::kMajor) epoch_ = NextEpoch(epoch_);
   birth_mark_.store(epoch_, std::memory_order_relaxed);
   phase_.store(HeapPhase::kMarking, std::memory_order_relaxed);
   internal::collecting_heaps.fetch_add(1, std::memory_order_relaxed);
+}
+
+void ObjectHeap::BeginRemembering() {
+  absl::MutexLock lock(mutex_);
+  ABSL_CHECK(phase() == HeapPhase::kMarking);
+  remembering_ = true;
+  remember_cursor_ = 0;
+  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
+    for (Space* space : *spaces) {
+      space->current = nullptr;
+      space->returned.clear();
+      for (size_t kind = 0; kind < Space::kKinds; ++kind) {
+        space->to_remember[kind] = space->swept[kind].size();
+      }
+    }
+  }
+}
+
+size_t ObjectHeap::TakeToRemember(absl::Span<BlockToRemember> blocks) {
+  absl::MutexLock lock(mutex_);
+  size_t count = 0;
+  const size_t spaces = used_spaces_.size() + used_store_spaces_.size();
+  for (; remember_cursor_ < spaces; ++remember_cursor_) {
+    Space& space =
+        remember_cursor_ < used_spaces_.size()
+            ? *used_spaces_[remember_cursor_]
+            : *used_store_spaces_[remember_cursor_ - used_spaces_.size()];
+    for (size_t kind = 0; kind < Space::kKinds; ++kind) {
+      const bool young_live = space.for_stores && (kind == Space::kFull ||
+                                                   kind == Space::kWithRoom);
+      for (size_t& left = space.to_remember[kind]; left > 0;) {
+        if (count == blocks.size()) return count;
+        blocks[count++] = {space.swept[kind][--left], young_live};
+      }
+    }
+  }
+  if (count == 0) remembering_ = false;
+  return count;
+}
+
+void ObjectHeap::StopRemembering() {
+  absl::MutexLock lock(mutex_);
+  remembering_ = false;
 }
 
 void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);
   ABSL_CHECK_EQ(unswept_objects_, 0u);
-  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
-    for (Space* space : *spaces) {
-      // The last to be listed, so the first to be used again, were used last.
-      space->unswept.swap(space->full);
-      space->unswept_with_room.swap(space->available);
-      space->current = nullptr;
-      space->returned.clear();
-      if (space->for_stores) continue;
-      unswept_objects_ +=
-          space->unswept.size() + space->unswept_with_room.size();
-    }
-  }
+  ABSL_CHECK(!remembering_);
+  for (Space* space : used_spaces_) unswept_objects_ += space->EndMark(kind_);
+  for (Space* space : used_store_spaces_) space->EndMark(kind_);
   sweep_cursor_ = 0;
   store_sweep_cursor_ = 0;
-  swept_epoch_ = epoch_;
+  sweep_number_ = NextEpoch(sweep_number_);
   phase_.store(HeapPhase::kClearing, std::memory_order_relaxed);
 }
 
@@ -351,15 +388,24 @@ void ObjectHeap::StartSweep() {
 
 // ---- allocation ----
 
+BlockDescriptor* ObjectHeap::TakeSwept(Space::List& list, uint16_t home) {
+  BlockDescriptor* block = TakeLast(list, home);
+  // One that is settled may have been swept for an earlier mark only.
+  block->SetSwept(sweep_number_);
+  return block;
+}
+
 BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home,
                                           size_t most) {
+  if (remembering_) return nullptr;
   for (size_t full = 0; full < most; ++full) {
-    if (!space.available.empty()) return TakeLast(space.available, home);
+    Space::List& swept = space.NextWithRoom();
+    if (!swept.empty()) return TakeSwept(swept, home);
     if (!MaySweep(space)) return nullptr;
     BlockDescriptor* block = TakeLast(space.NextUnswept(), home);
     if (SweepDead(space, *block)) return block;
     if (Sweep(space, *block) < block->cell_count) return block;
-    space.full.push_back(block);
+    space.AddSwept(block, /*has_room=*/false);
   }
   return nullptr;
 }
@@ -369,9 +415,11 @@ void ObjectHeap::NoteFree() {
 }
 
 BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
-  if (!space.available.empty()) return TakeLast(space.available, home);
+  if (remembering_) return nullptr;
+  Space::List& swept = space.NextWithRoom();
+  if (!swept.empty()) return TakeSwept(swept, home);
   if (!MaySweep(space)) return nullptr;
-  std::vector<BlockDescriptor*>& unswept = space.NextUnswept();
+  Space::List& unswept = space.NextUnswept();
   BlockDescriptor* block = TakeLast(unswept, home);
   if (SweepDead(space, *block)) return block;
   unswept.push_back(block);
@@ -387,7 +435,8 @@ absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
   CheckMayAllocate();
   Space& space = UniformSpace(id);
   Use(space);
-  space.full.insert(space.full.end(), full.begin(), full.end());
+  Space::List& in_use = space.swept[Space::kFull];
+  in_use.insert(in_use.end(), full.begin(), full.end());
   size_t count = 0;
   for (BlockDescriptor*& block : blocks) {
     block = count == 0 ? TakeWithRoom(space, home, kMostFullBlocksSwept)
@@ -395,7 +444,7 @@ absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
     // Another allocator may sweep what is unswept.
     if (block == nullptr && (count == 0 || !MaySweep(space))) {
       absl::StatusOr<BlockDescriptor*> taken =
-          cage_->AllocateUniform(type, swept_epoch_);
+          cage_->AllocateUniform(type, sweep_number_);
       NoteFree();
       if (taken.ok()) {
         block = *taken;
@@ -416,9 +465,10 @@ void ObjectHeap::ReturnBlocks(TypeId id,
                               absl::Span<BlockDescriptor* const> available) {
   absl::MutexLock lock(mutex_);
   Space& space = UniformSpace(id);
-  space.full.insert(space.full.end(), full.begin(), full.end());
-  space.available.insert(space.available.end(), available.begin(),
-                         available.end());
+  Space::List& without = space.swept[Space::kFull];
+  without.insert(without.end(), full.begin(), full.end());
+  Space::List& with_room = space.swept[Space::kWithRoom];
+  with_room.insert(with_room.end(), available.begin(), available.end());
 }
 
 absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
@@ -453,7 +503,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
     BlockDescriptor* block = TakeWithRoom(space, /*home=*/0, most_full);
     // The lock was released: somebody else may have found a block.
     if (space.current != nullptr) {
-      if (block != nullptr) space.available.push_back(block);
+      if (block != nullptr) space.swept[Space::kWithRoom].push_back(block);
       continue;
     }
     if (block == nullptr && help > 0 && space.AnyUnswept() &&
@@ -463,7 +513,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
     }
     if (block == nullptr) {
       absl::StatusOr<BlockDescriptor*> taken =
-          cage_->AllocateMixed(SizeClassOf(size_class), swept_epoch_);
+          cage_->AllocateMixed(SizeClassOf(size_class), sweep_number_);
       if (!taken.ok()) {
         if (!MaySweep(space)) return taken.status();
         most_full = kAllBlocks;
@@ -472,11 +522,11 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
       NoteFree();
       block = *taken;
     }
-    space.full.push_back(block);
+    space.swept[Space::kFull].push_back(block);
     space.current = block;
     space.cursor = 0;
   }
-  ABSL_DCHECK_EQ(found.block->swept_epoch, swept_epoch_);  // I-3
+  ABSL_DCHECK_EQ(found.block->swept_number, sweep_number_);  // I-3
   const CellRun run = found.cells;
   if (run.last - run.first > most) {
     found.cells.last = run.first + most;
@@ -499,13 +549,13 @@ absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
   absl::MutexLock lock(mutex_);
   CheckMayAllocate();
   absl::StatusOr<BlockDescriptor*> block =
-      cage_->AllocateSpan(type, size, swept_epoch_);
+      cage_->AllocateSpan(type, size, sweep_number_);
   if (!block.ok()) return block.status();
   NoteFree();
   ReadyCells(**block, {0, 1}, birth_mark());
   Space& space = type.is_store ? store_spans_ : spans_;
   Use(space);
-  space.full.push_back(*block);
+  space.swept[Space::kFull].push_back(*block);
   AddCounts({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
   return Cage::StartOf(*block);
 }
@@ -557,6 +607,24 @@ size_t ObjectHeap::TakeIdleBytes() {
   return std::exchange(idle_bytes_, cage_->free_resident_bytes());
 }
 
+void ObjectHeap::SetLimit(size_t bytes) {
+  absl::MutexLock lock(mutex_);
+  cage_->SetLimit(bytes);
+  NoteFree();
+}
+
+bool ObjectHeap::RaiseLimit(size_t bytes) {
+  absl::MutexLock lock(mutex_);
+  const size_t before = cage_->limit();
+  if (before == cage_->max_bytes()) return false;
+  const size_t used =
+      cage_->bytes_in_use() +
+      static_cast<size_t>(std::max(cage_->external_bytes(), int64_t{0}));
+  // Another thread may have raised it already.
+  cage_->SetLimit(std::max(before, used + bytes));
+  return true;
+}
+
 void ObjectHeap::AdjustExternalBytes(int64_t delta) {
   absl::MutexLock lock(mutex_);
   cage_->AdjustExternalBytes(delta);
@@ -600,7 +668,7 @@ std::optional<ObjectRef> ObjectHeap::FindLiveObject(uintptr_t word) const {
   const BlockDescriptor* block = cage_->FindBlock(word);
   if (block == nullptr) return std::nullopt;
   // Before the bits: a sweeper, which needs no lock, clears them first.
-  const bool swept = block->first()->SweptEpoch() == swept_epoch_;
+  const bool swept = block->first()->SweptNumber() == sweep_number_;
   const std::optional<ObjectRef> found = FindObject(word);
   if (!found.has_value() || phase() == HeapPhase::kMarking ||
       IsMarked(address)) {
@@ -632,18 +700,20 @@ void ObjectHeap::CheckInvariants() const {
   ABSL_CHECK_EQ(being_swept_, 0);
   absl::flat_hash_set<const BlockDescriptor*> seen;
   size_t bytes = 0;
-  const Epoch swept_epoch = swept_epoch_;
-  const auto check_space = [&, swept_epoch](const Space& space,
-                                            BlockKind kind) {
-    for (const auto* list : {&space.unswept, &space.unswept_with_room,
-                             &space.available, &space.full}) {
-      for (const BlockDescriptor* block : *list) {
-        ABSL_CHECK(seen.insert(block).second) << "a block is in two lists";
-        ABSL_CHECK(block->kind == kind);
-        bytes += block->run_bytes();
-        if (list == &space.unswept || list == &space.unswept_with_room)
-          continue;
-        ABSL_CHECK_EQ(block->swept_epoch, swept_epoch) << "I-3";
+  const auto check = [&](const BlockDescriptor* block, BlockKind kind) {
+    ABSL_CHECK(seen.insert(block).second) << "a block is in two lists";
+    ABSL_CHECK(block->kind == kind);
+    bytes += block->run_bytes();
+  };
+  const Epoch sweep_number = sweep_number_;
+  const auto check_space = [&](const Space& space, BlockKind kind) {
+    for (size_t i = 0; i < Space::kKinds; ++i) {
+      const bool settled =
+          i == Space::kSettledFull || i == Space::kSettledWithRoom;
+      for (const BlockDescriptor* block : space.unswept[i]) check(block, kind);
+      for (const BlockDescriptor* block : space.swept[i]) {
+        check(block, kind);
+        ABSL_CHECK(settled || block->swept_number == sweep_number) << "I-3";
       }
     }
     for (const MixedCells& cells : space.returned) {

@@ -62,6 +62,7 @@
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/size_classes.h"
+#include "bibop/heap/space.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -78,12 +79,6 @@ struct ObjectRef {
 struct AllocationCounts {
   int64_t objects = 0;
   int64_t bytes = 0;
-};
-
-// Cells of a mixed block that were handed out.
-struct MixedCells {
-  BlockDescriptor* block = nullptr;  // the first of its run
-  CellRun cells = {0, 0};
 };
 
 class ObjectHeap;
@@ -231,12 +226,34 @@ class ObjectHeap {
   // The same, and from now on nothing is swept until StartSweep.
   void FinishSweep() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Begins a new epoch, in phase kMarking: no object is marked any more. Drops
-  // what is in the mark queue.
+  // Begins a mark, in phase kMarking. A major one is a new epoch: no object is
+  // marked any more. In a minor one all are that the last mark found alive, and
+  // those that were born marked. Drops what is in the mark queue.
   //
   // REQUIRES: FinishSweep was called, every LocalAllocator has retired since,
   // and no mutator is running.
-  void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_);
+  void BeginMark(CollectionKind kind = CollectionKind::kMajor)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // A block whose cards a mark has to look at.
+  struct BlockToRemember {
+    BlockDescriptor* block = nullptr;
+    // Whether what is young in it is alive all the same: stores of containers,
+    // which refer to each other without a barrier.
+    bool young_live = false;
+  };
+  // From now on, until TakeToRemember returns 0, cells are handed out in new
+  // blocks only: so in those that it returns no object is being made.
+  //
+  // REQUIRES: phase kMarking. In a minor mark: as BeginMark.
+  void BeginRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Puts blocks that were there at BeginRemembering into `blocks`, each once,
+  // and returns how many; 0 when there are no more, and again when this is
+  // over. For the thread that drives the mark.
+  size_t TakeToRemember(absl::Span<BlockToRemember> blocks)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends it before that.
+  void StopRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Ends the mark, in phase kClearing: objects without the mark of this epoch
   // are dead.
@@ -277,6 +294,12 @@ class ObjectHeap {
   // The least that free_resident_bytes() was since the last call to this: what
   // nobody needed in the meantime.
   size_t TakeIdleBytes() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Puts a limit in force below max_bytes, or that.
+  void SetLimit(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Lets blocks and external bytes be `bytes` more than they are, but not above
+  // max_bytes. Returns false if they may be no more already.
+  bool RaiseLimit(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
   // fewer. They count against the limit.
@@ -332,39 +355,6 @@ class ObjectHeap {
   int64_t external_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  // The blocks of one type, or of one size class, or the spans.
-  struct Space {
-    // Not swept since the last mark: those that were full, and before them
-    // those that had room. Two lists, so that FinishMark takes the same time
-    // however long they are.
-    std::vector<BlockDescriptor*> unswept;
-    std::vector<BlockDescriptor*> unswept_with_room;
-    // Swept, nobody's, and with room perhaps.
-    std::vector<BlockDescriptor*> available;
-    // Swept, nobody's, and without room.
-    std::vector<BlockDescriptor*> full;
-
-    // A mixed space's block from which cells are being handed out, also in
-    // `full`, and the first cell that was not yet looked at.
-    BlockDescriptor* current = nullptr;
-    size_t cursor = 0;
-    // Cells that were handed out and returned.
-    std::vector<MixedCells> returned;
-
-    // Whether it is in used_spaces_ or used_store_spaces_.
-    bool used = false;
-    // Whether its cells are for stores: it is swept when the others have been.
-    bool for_stores = false;
-
-    bool AnyUnswept() const {
-      return !unswept.empty() || !unswept_with_room.empty();
-    }
-    // The list from which to sweep next.
-    std::vector<BlockDescriptor*>& NextUnswept() {
-      return unswept_with_room.empty() ? unswept : unswept_with_room;
-    }
-  };
-
   explicit ObjectHeap(std::unique_ptr<Cage> cage);
 
   // The cage for what it says any thread may call.
@@ -410,6 +400,9 @@ class ObjectHeap {
                    size_t most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits until no other thread sweeps a block.
   void AwaitSweepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes a block with room out of a swept list that is not empty.
+  BlockDescriptor* TakeSwept(Space::List& list, uint16_t home)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Calls `visit` with each list of blocks, those of stores last.
   template <class F>
   void ForEachList(F visit) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -445,10 +438,16 @@ class ObjectHeap {
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // From StartSweep to FinishSweep: whether blocks may be swept.
   bool may_sweep_ ABSL_GUARDED_BY(mutex_) = true;
-  // The epoch of the last finished mark: what swept blocks are swept for.
-  Epoch swept_epoch_ ABSL_GUARDED_BY(mutex_) = 1;
-  // Written by BeginMark, when no mutator runs and nobody sweeps; read by those
-  // who do, and by markers.
+  // The number of the last finished mark, of either kind, as epochs are
+  // numbered: what swept blocks are swept for, but for those that are settled.
+  Epoch sweep_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  CollectionKind kind_ ABSL_GUARDED_BY(mutex_) = CollectionKind::kMajor;
+  // From BeginRemembering on: the spaces before the cursor were looked at, of
+  // used_spaces_ and then used_store_spaces_.
+  bool remembering_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t remember_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Written by a major BeginMark, when no mutator runs and nobody sweeps; read
+  // by those who do, and by markers.
   Epoch epoch_ = 1;
   // Written by BeginMark, when no mutator runs; read by barriers: relaxed.
   std::atomic<uint64_t> mark_number_ = 0;

@@ -9,12 +9,15 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_check.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_model.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/size_classes.h"
@@ -111,7 +114,8 @@ class Program {
         return;
       case 8:
       case 9:
-        Collect(input_.Byte());
+        Collect(input_.Byte(), input_.Byte() % 2 == 0 ? CollectionKind::kMinor
+                                                      : CollectionKind::kMajor);
         return;
       case 10:
         heap_->SweepSome(input_.Byte() % 8);
@@ -207,13 +211,16 @@ class Program {
     allocators_[0]->Abandon(start);
   }
 
-  // A cycle that about `kept` of 256 live objects survive.
-  void Collect(uint8_t kept) {
+  // A cycle that about `kept` of 256 live objects survive, in a minor one also
+  // all that were marked before.
+  void Collect(uint8_t kept, CollectionKind kind) {
     heap_->FinishSweep();
     model_.Swept();
     Check();
-    heap_->BeginMark();
+    heap_->BeginMark(kind);
+    Remember();
     model_.Mark([&](std::byte* start, const HeapModel::Object& object) {
+      if (heap_->IsMarked(start)) return true;
       if (object.id * 2654435761U >> 24 > kept) return false;
       BlockDescriptor* block = Cage::DescriptorOf(start);
       const size_t offset = block->OffsetInRun(Cage::OffsetInBlock(start));
@@ -223,6 +230,23 @@ class Program {
     heap_->FinishMark();
     heap_->EndClearing();
     heap_->StartSweep();
+  }
+
+  // Every block is shown once, and nothing is allocated in one meanwhile.
+  void Remember() {
+    heap_->BeginRemembering();
+    absl::flat_hash_set<const BlockDescriptor*> seen;
+    std::array<ObjectHeap::BlockToRemember, 4> blocks;
+    while (const size_t count = heap_->TakeToRemember(absl::MakeSpan(blocks))) {
+      for (size_t i = 0; i < count; ++i) {
+        ABSL_CHECK(seen.insert(blocks[i].block).second);
+      }
+      const ModelKind& kind = PickKind();
+      if (!Allocate(*allocators_[0], kind, kind.type->size)) continue;
+      const BlockDescriptor* block = Cage::DescriptorOf(last_)->first();
+      ABSL_CHECK(!seen.contains(block)) << "allocated in an old block";
+    }
+    for (auto& allocator : allocators_) allocator->Retire();
   }
 
   // A word that may be anything, and some byte of an object.

@@ -81,7 +81,7 @@ bool IsDeadUnseen(const BlockDescriptor& block, Epoch epoch) {
   return block.marked_epoch != epoch && DiesUnseen(block);
 }
 
-SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
+SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch, Epoch number) {
   // Epochs come again: a block that remembers to have told the first one of its
   // run would be believed.
   for (uint32_t i = 1; i < block.run_blocks; ++i) {
@@ -91,7 +91,7 @@ SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
   const bool unseen = DiesUnseen(block);
   if (block.marked_epoch != epoch) {
     result.freed_objects = ClearBlock(block, unseen);
-    block.SetSwept(epoch);
+    block.SetSwept(number);
     return result;
   }
   for (size_t word = 0; word < block.alloc_words(); ++word) {
@@ -109,7 +109,7 @@ SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch) {
         .fetch_and(~dead, std::memory_order_relaxed);
     if (!unseen) Destroy(block, 64 * word, dead);
   }
-  block.SetSwept(epoch);
+  block.SetSwept(number);
   return result;
 }
 

@@ -21,14 +21,14 @@ struct SweepResult {
 // nanoseconds then.
 bool IsDeadUnseen(const BlockDescriptor& block, Epoch epoch);
 
-// Sweeps `block` by the marks of `epoch`, the last finished mark: an object
-// lives if it carries that epoch. Each dead object's destructor runs exactly
+// Sweeps `block` for the mark of that number by the marks of `epoch`: an object
+// lives if it carries that. Each dead object's destructor runs exactly
 // once, in no particular order; objects of a type without one are not touched,
 // except that checked builds poison them.
 //
 // REQUIRES: no region in the block is handed out, and no object was allocated
 // in it since that mark.
-SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch);
+SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch, Epoch number);
 
 // Sweeps `block` as if no object in it had been marked.
 //

@@ -88,10 +88,11 @@ TEST_F(SweepTest, KeepsExactlyWhatCarriesTheEpoch) {
       allocated += is_allocated ? 1 : 0;
       expected_live += live[i] ? 1 : 0;
     }
-    const SweepResult result = SweepBlock(*block, static_cast<Epoch>(epoch));
+    const SweepResult result = SweepBlock(*block, static_cast<Epoch>(epoch),
+                                          static_cast<Epoch>(epoch));
     ASSERT_EQ(result.live_objects, expected_live);
     ASSERT_EQ(result.freed_objects, allocated - expected_live);
-    ASSERT_EQ(block->swept_epoch, epoch);
+    ASSERT_EQ(block->swept_number, epoch);
     for (size_t i = 0; i < block->cell_count; ++i) {
       ASSERT_EQ(block->IsAllocated(i), live[i]) << i;
     }
@@ -103,7 +104,7 @@ TEST_F(SweepTest, ABlockInWhichNothingWasMarkedIsEmptyAfterwards) {
   BlockDescriptor* block = NewBlock<Leaf>();
   ReadyCells(*block, {0, block->cell_count}, 0);
   block->Mark(0, 1);
-  const SweepResult result = SweepBlock(*block, 2);
+  const SweepResult result = SweepBlock(*block, 2, 2);
   EXPECT_EQ(result.live_objects, 0u);
   EXPECT_EQ(result.freed_objects, block->cell_count);
   EXPECT_EQ(NextFreeRun(*block, 0).last, block->cell_count);
@@ -116,9 +117,9 @@ TEST_F(SweepTest, DestroysEachDeadObjectOnce) {
     Make<WithTracked>(block, i, lifetimes);
     if (i % 2 == 0) block->Mark(i, 2);
   }
-  EXPECT_EQ(SweepBlock(*block, 2).freed_objects, 50u);
+  EXPECT_EQ(SweepBlock(*block, 2, 2).freed_objects, 50u);
   EXPECT_EQ(lifetimes.dead(), 50);
-  EXPECT_EQ(SweepBlock(*block, 2).freed_objects, 0u);
+  EXPECT_EQ(SweepBlock(*block, 2, 2).freed_objects, 0u);
   EXPECT_EQ(lifetimes.dead(), 50);
   DestroyBlock(*block);
   EXPECT_EQ(lifetimes.dead(), 100);
@@ -139,7 +140,7 @@ TEST_F(SweepTest, EachCellOfAMixedBlockDiesAsItsOwnType) {
     if (i % 2 == 0) block->Mark(i, 2);
     if (i % 4 == 0) block->Mark(i + 1, 2);
   }
-  const SweepResult result = SweepBlock(*block, 2);
+  const SweepResult result = SweepBlock(*block, 2, 2);
   EXPECT_EQ(result.live_objects, 75u);
   EXPECT_EQ(result.freed_objects, 225u);
   EXPECT_EQ(lifetimes[0].alive(), 50);
@@ -160,9 +161,9 @@ TEST_F(SweepTest, AnObjectOfManyBlocksDiesOnce) {
   Lifetimes lifetimes;
   Make<Large>(block, 0, lifetimes);
   block[block->run_blocks - 1].Mark(0, 2);
-  EXPECT_EQ(SweepBlock(*block, 2).live_objects, 1u);
+  EXPECT_EQ(SweepBlock(*block, 2, 2).live_objects, 1u);
   EXPECT_EQ(lifetimes.alive(), 1);
-  EXPECT_EQ(SweepBlock(*block, 3).freed_objects, 1u);
+  EXPECT_EQ(SweepBlock(*block, 3, 3).freed_objects, 1u);
   EXPECT_EQ(lifetimes.alive(), 0);
   EXPECT_FALSE(block->IsAllocated(0));
 }
@@ -184,7 +185,7 @@ TEST_F(SweepTest, ADestructorThatThrowsIsLoggedAndTheOthersRun) {
                        AllOf(HasSubstr("Throwing"), HasSubstr("dropped"))))
       .Times(3);
   log.StartCapturingLogs();
-  EXPECT_EQ(SweepBlock(*block, 2).freed_objects, 3u);
+  EXPECT_EQ(SweepBlock(*block, 2, 2).freed_objects, 3u);
   EXPECT_EQ(lifetimes.alive(), 0);
 }
 
@@ -193,7 +194,7 @@ TEST_F(SweepTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
   BlockDescriptor* block = NewBlock<Leaf>();
   Leaf* leaf = Make<Leaf>(block, 0);
   leaf->words[0] = 42;
-  SweepBlock(*block, 2);
+  SweepBlock(*block, 2, 2);
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
   EXPECT_DEATH(static_cast<void>(*static_cast<volatile int64_t*>(leaf->words)),
                "use-after-poison");
@@ -217,9 +218,11 @@ TEST(Sweep, InALongRunAMarkOfLongAgoIsNotBelieved) {
     BlockDescriptor* of_cell = Cage::DescriptorOf(cell);
     ASSERT_NE(of_cell, block);
     of_cell->Mark(size_t{1}, epoch);
-    EXPECT_EQ(SweepBlock(*block, epoch).live_objects, 1u);
+    EXPECT_EQ(SweepBlock(*block, epoch, epoch).live_objects, 1u);
     // Nothing lives in the next.
-    EXPECT_EQ(SweepBlock(*block, NextEpoch(epoch)).freed_objects, 1u);
+    EXPECT_EQ(
+        SweepBlock(*block, NextEpoch(epoch), NextEpoch(epoch)).freed_objects,
+        1u);
     block->marked_epoch = 0;
   }
 }

@@ -17,6 +17,7 @@
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/card_table.h"
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/type_info.h"
@@ -149,10 +150,12 @@ void Marker::VisitRootInConstruction(const void* object) {
   const ObjectHeap::TracingScope tracing(heap_);
   const Place place = Find(object);
   const size_t cell_size = place.block->cell_size;
-  if (place.block->MarkOf(place.index) == epoch_) return;
-  place.block->Mark(place.index, epoch_);
-  ++counts_.objects;
-  counts_.bytes += static_cast<int64_t>(cell_size);
+  if (!in_construction_.insert(place.cell).second) return;
+  if (place.block->MarkOf(place.index) != epoch_) {
+    place.block->Mark(place.index, epoch_);
+    ++counts_.objects;
+    counts_.bytes += static_cast<int64_t>(cell_size);
+  }
   const auto* start = static_cast<const std::byte*>(place.cell);
   // An object with Members is aligned; the cell's end may be part of no word.
   const size_t words = cell_size / sizeof(uintptr_t);
@@ -161,6 +164,31 @@ void Marker::VisitRootInConstruction(const void* object) {
     const std::optional<ObjectRef> found =
         heap_.FindObject(ReadAnyWord(start + i * sizeof(uintptr_t)));
     if (found.has_value()) visitor_.VisitPointer(found->start);
+  }
+}
+
+void Marker::Remember(const ObjectHeap::BlockToRemember& remembered) {
+  const ObjectHeap::TracingScope tracing(heap_);
+  const BlockDescriptor& block = *remembered.block;
+  const std::byte* const start = Cage::StartOf(&block);
+  // What constructors have stored in blocks in which nothing is old.
+  if (block.marked_epoch != epoch_) {
+    CleanCards(block);
+    if (!remembered.young_live) return;
+  }
+  TakeDirty(block, epoch_, [&](size_t index) {
+    const std::byte* cell = start + index * block.cell_size;
+    if (in_construction_.contains(cell)) return;
+    const TypeInfo* type = block.TypeOfCell(index);
+    if (type->trace == nullptr) return;
+    type->trace(cell, visitor_);
+    remembered_bytes_ += static_cast<int64_t>(block.cell_size);
+  });
+  if (!remembered.young_live) return;
+  for (size_t index = 0; index < block.cell_count; ++index) {
+    if (block.IsAllocated(index) && block.MarkOf(index) != epoch_) {
+      visitor_.VisitPointer(start + index * block.cell_size);
+    }
   }
 }
 

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "absl/base/attributes.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_check.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/block.h"
@@ -67,11 +68,19 @@ class Marker final : public RootVisitor {
   }
 
   // Marks an object whose constructor is running, and what the words in it
-  // point at, whether or not they are Members yet (I-4). Its Trace will not be
-  // called.
+  // point at, whether or not they are Members yet (I-4), even if it is old. Its
+  // Trace will not be called.
   //
   // REQUIRES: Drain was not called; the world is stopped.
   void VisitRootInConstruction(const void* object) override;
+
+  // Looks at a block for a minor mark, which takes what the last mark found for
+  // alive: visits what the old objects on its dirty cards refer to, and cleans
+  // the cards. With `young_live` also marks every other object in it.
+  //
+  // REQUIRES: objects_.BeginRemembering is not over; the roots in construction
+  // were shown.
+  void Remember(const ObjectHeap::BlockToRemember& remembered);
 
   // No limit for Drain.
   static constexpr size_t kEverything = std::numeric_limits<size_t>::max();
@@ -115,6 +124,9 @@ class Marker final : public RootVisitor {
 
   // What was marked.
   MarkCounts counts() const { return counts_; }
+  // The bytes of objects that were traced, those that Remember visited too:
+  // what the mark was to do.
+  int64_t traced_bytes() const { return counts_.bytes + remembered_bytes_; }
 
  private:
   void CheckInThisHeap(const void* object) const {
@@ -163,6 +175,9 @@ class Marker final : public RootVisitor {
   const Epoch epoch_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
+  int64_t remembered_bytes_ = 0;
+  // The cells of objects in construction.
+  absl::flat_hash_set<const void*> in_construction_;
   internal::PendingEphemerons pending_;
   // Of those, [first, second) are to be looked at again.
   std::pair<size_t, size_t> look_again_ = {0, 0};

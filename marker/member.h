@@ -19,11 +19,14 @@
 // object holds is as racy as in any other program.
 //
 // Before a Member is overwritten its old value is shown to the marker if one is
-// at work (I-5). That costs a load and a branch while none is. Destroying a
-// Member does nothing, so that no dead object is touched: its value may only be
-// lost with the object that it is part of, or by being overwritten. So an
-// object of the heap does not destroy a Member of its own that its Trace has
-// shown, as a std::optional does: make it refer to nothing.
+// at work (I-5). That costs a load and a branch while none is. Where a heap of
+// the process has generations a store also dirties the card of the Member
+// (I-6), which has to be a part of its object's cell, or of the memory of a
+// container with an Allocator: elsewhere a minor collection does not find it.
+// Destroying a Member does nothing, so that no dead object is touched: its
+// value may only be lost with the object that it is part of, or by being
+// overwritten. So an object of the heap does not destroy a Member of its own
+// that its Trace has shown, as a std::optional does: make it refer to nothing.
 //
 // A destructor may not look at its object's Members: what they refer to may be
 // gone already.
@@ -58,13 +61,13 @@ class Member {
   // refers to.
   template <ReferenceTo<T> R>
   // NOLINTNEXTLINE(google-explicit-constructor): like a pointer
-  Member(const R& source) : object_(source.get()) {}
+  Member(const R& source) : Member(source.get()) {}
 
   // Refers to `object`, which is or is part of a garbage-collected object that
   // something else keeps alive: for an object to refer to itself.
-  explicit Member(T* object) : object_(object) {}
+  explicit Member(T* object) : object_(object) { internal::NoteStore(this); }
 
-  Member(const Member& other) : object_(other.get()) {}
+  Member(const Member& other) : Member(other.get()) {}
   Member& operator=(const Member& other) {
     Store(other.get());
     return *this;
@@ -112,6 +115,7 @@ class Member {
       if (before != nullptr) internal::ShadeSlow(before);
     }
     object_.store(object, std::memory_order_release);
+    internal::NoteStore(this);
   }
 
   T* NotNull() const {

@@ -32,13 +32,16 @@ class WeakWord {
  public:
   // Null.
   WeakWord() = default;
-  explicit WeakWord(const volatile void* object) : word_(Plain(object)) {}
+  explicit WeakWord(const volatile void* object) : word_(Plain(object)) {
+    NoteStore(this);
+  }
   WeakWord(const WeakWord&) = delete;
   WeakWord& operator=(const WeakWord&) = delete;
 
   void* Load() const { return word_.load(std::memory_order_acquire); }
   void Store(const volatile void* object) {
     word_.store(Plain(object), std::memory_order_release);
+    NoteStore(this);
   }
   // For the collector: makes it `after` if it is `before`, and returns whether
   // it was.

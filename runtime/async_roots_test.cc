@@ -21,6 +21,7 @@
 #include "bibop/handles/persistent.h"
 #include "bibop/handles/test_mutator.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/member.h"
 #include "bibop/marker/verifier.h"
@@ -65,7 +66,7 @@ class AsyncRootsTest : public ::testing::Test {
 
   void Begin() {
     cycle_.FinishSweep();
-    cycle_.StartMark(mutators_);
+    cycle_.StartMark(mutators_, CollectionKind::kMajor);
   }
   void Mark() { ASSERT_TRUE(cycle_.Mark(CollectionCycle::kEverything)); }
   void Finish() {
@@ -98,7 +99,7 @@ class AsyncRootsTest : public ::testing::Test {
   HeapRoots roots_;
   TestMutator mutator_{*heap_, roots_};
   const std::array<MutatorBase*, 1> mutators_ = {&mutator_};
-  CollectionCycle cycle_{*heap_, roots_, /*helpers=*/0};
+  CollectionCycle cycle_{*heap_, roots_, /*helpers=*/0, /*generations=*/false};
 };
 
 TEST_F(AsyncRootsTest, ASlotAloneKeepsItsObjectAndThenLetsItDie) {
@@ -376,7 +377,7 @@ TEST_F(AsyncRootsTest, SlotsAreShownInPieces) {
 }
 
 TEST_F(AsyncRootsTest, AMarkWithHelpersFindsSlots) {
-  CollectionCycle cycle(*heap_, roots_, /*helpers=*/3);
+  CollectionCycle cycle(*heap_, roots_, /*helpers=*/3, /*generations=*/false);
   std::vector<std::optional<AsyncSlotChain>> chains;
   for (int i = 0; i < 5000; ++i) {
     chains.push_back(NewChain());
@@ -385,7 +386,7 @@ TEST_F(AsyncRootsTest, AMarkWithHelpersFindsSlots) {
   const auto collect = [&] {
     const std::atomic<bool> cancelled = false;
     cycle.FinishSweep();
-    cycle.StartMark(mutators_);
+    cycle.StartMark(mutators_, CollectionKind::kMajor);
     ASSERT_TRUE(cycle.MarkTogether(cancelled));
     ASSERT_TRUE(cycle.FinishMark(mutators_, CollectionCycle::kEverything));
     cycle.Clear();

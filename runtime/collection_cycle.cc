@@ -1,11 +1,15 @@
 #include "bibop/runtime/collection_cycle.h"
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 
 #include "absl/log/absl_check.h"
+#include "absl/types/span.h"
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/heap/card_table.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/marker/verifier.h"
@@ -16,6 +20,11 @@ namespace {
 
 // So many root slots of either kind are shown to the marker at once.
 constexpr size_t kSlotsAtOnce = 4096;
+// The cards of so many blocks are looked at between two takes of the heap's
+// lock, and of so many at once, unless what is on them is as much as this.
+constexpr size_t kBlocksAtOnce = 8;
+constexpr size_t kMostBlocksAtOnce = 256;
+constexpr int64_t kBytesRememberedAtOnce = int64_t{128} << 10;
 // So many objects and ephemerons are looked at by one marker alone.
 constexpr size_t kObjectsAtOnce = 1 << 16;
 
@@ -24,6 +33,7 @@ constexpr size_t kObjectsAtOnce = 1 << 16;
 void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
     roots_.slots->EndMark();
+    objects_.StopRemembering();
     objects_.FinishMark();
     phase_ = Phase::kClearing;
   }
@@ -55,14 +65,21 @@ void CollectionCycle::FinishSweep() {
 }
 
 // Afterwards no region is handed out whose cells are not born marked.
-void CollectionCycle::StartMark(Mutators mutators) {
+void CollectionCycle::StartMark(Mutators mutators, CollectionKind kind) {
   Advance(Phase::kIdle, Phase::kMarking);
   Retire(mutators);
   const AllocationCounts total = objects_.allocated();
   allocated_ = {total.objects - at_start_.objects,
                 total.bytes - at_start_.bytes};
   at_start_ = total;
-  objects_.BeginMark();
+  kind_ = kind;
+  objects_.BeginMark(kind);
+  remembering_ = kind == CollectionKind::kMinor;
+  cleaning_ = false;
+  if (remembering_) {
+    ABSL_CHECK(generations_) << "a minor cycle in a heap without generations";
+    objects_.BeginRemembering();
+  }
   roots_.slots->BeginMark();
   roots_progress_ = {};
   async_progress_ = {};
@@ -80,10 +97,39 @@ bool CollectionCycle::MarkRootSlots(size_t most) {
          roots_.async->VisitRoots(*marker_, async_progress_, most);
 }
 
+bool CollectionCycle::RememberSome() {
+  if (!remembering_ || kind_ == CollectionKind::kMajor) return true;
+  const int64_t enough = marker_->traced_bytes() + kBytesRememberedAtOnce;
+  for (size_t blocks = 0; blocks < kMostBlocksAtOnce; blocks += kBlocksAtOnce) {
+    std::array<ObjectHeap::BlockToRemember, kBlocksAtOnce> some;
+    const size_t count = objects_.TakeToRemember(absl::MakeSpan(some));
+    for (size_t i = 0; i < count; ++i) marker_->Remember(some[i]);
+    remembering_ = count != 0;
+    if (!remembering_ || marker_->traced_bytes() >= enough) break;
+  }
+  return !remembering_;
+}
+
+void CollectionCycle::CleanCardsOfSome(size_t blocks) {
+  CheckIn(Phase::kMarking);
+  if (!generations_ || kind_ == CollectionKind::kMinor) return;
+  if (!cleaning_) {
+    objects_.BeginRemembering();
+    cleaning_ = remembering_ = true;
+  }
+  while (remembering_ && blocks >= kBlocksAtOnce) {
+    std::array<ObjectHeap::BlockToRemember, kBlocksAtOnce> some;
+    const size_t count = objects_.TakeToRemember(absl::MakeSpan(some));
+    for (size_t i = 0; i < count; ++i) CleanCards(*some[i].block);
+    remembering_ = count != 0;
+    blocks -= kBlocksAtOnce;
+  }
+}
+
 bool CollectionCycle::Mark(size_t budget) {
   CheckIn(Phase::kMarking);
   for (;;) {
-    const bool all_shown = MarkRootSlots(kSlotsAtOnce);
+    const bool all_shown = MarkRootSlots(kSlotsAtOnce) && RememberSome();
     if (!marker_->Drain(budget)) return false;
     if (all_shown) return marker_->DrainEphemerons(budget);
     if (budget < kEverything) {
@@ -95,7 +141,7 @@ bool CollectionCycle::Mark(size_t budget) {
 
 bool CollectionCycle::MarkTogether(const std::atomic<bool>& cancelled) {
   CheckIn(Phase::kMarking);
-  while (!MarkRootSlots(kSlotsAtOnce)) {
+  while (!MarkRootSlots(kSlotsAtOnce) || !RememberSome()) {
     marker_->Drain(kSlotsAtOnce);
   }
   // Where ephemerons lead to much, the helpers help with that, too.
@@ -112,11 +158,16 @@ bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
   Advance(Phase::kMarking, Phase::kClearing);
   Retire(mutators);
   roots_.slots->EndMark();
+  objects_.StopRemembering();
   objects_.FinishMark();
   const AllocationCounts total = objects_.allocated();
-  live_ = marker_->counts();
+  if (kind_ == CollectionKind::kMajor) live_ = {};
+  live_.objects += marker_->counts().objects;
+  live_.bytes += marker_->counts().bytes;
   live_.objects += total.objects - at_start_.objects;
-  live_.bytes += total.bytes - at_start_.bytes;
+  traced_bytes_ = marker_->traced_bytes();
+  born_bytes_ = total.bytes - at_start_.bytes;
+  live_.bytes += born_bytes_;
   return true;
 }
 

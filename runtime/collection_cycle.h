@@ -13,6 +13,11 @@
 //   kSweeping   the rest is swept, block by block, by whoever needs room and in
 //               the background
 //
+// A minor cycle goes the same way, but takes what the last cycle found alive,
+// the old objects, for alive, and those for roots that references were stored
+// in since (I-6): it marks, sweeps and clears what is young. Every cycle leaves
+// all that it found alive old.
+//
 // StartMark and FinishMark happen while all mutators are stopped, the rest
 // while they run, or not: who drives the cycle decides, and so whether it is
 // stop-the-world, incremental or concurrent. All share this code.
@@ -33,6 +38,7 @@
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_slots.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/marker.h"
 #include "bibop/marker/marker_pool.h"
@@ -51,8 +57,15 @@ class CollectionCycle {
 
   // With so many threads to mark besides the caller's. The others must outlive
   // this.
-  CollectionCycle(ObjectHeap& objects, HeapRoots& roots, int helpers)
-      : objects_(objects), roots_(roots), pool_(objects, helpers) {}
+  // With `generations` cycles may be minor ones.
+  //
+  // REQUIRES: with `generations`, EnableCardTable returned OK.
+  CollectionCycle(ObjectHeap& objects, HeapRoots& roots, int helpers,
+                  bool generations)
+      : objects_(objects),
+        roots_(roots),
+        generations_(generations),
+        pool_(objects, helpers) {}
   CollectionCycle(const CollectionCycle&) = delete;
   CollectionCycle& operator=(const CollectionCycle&) = delete;
   ~CollectionCycle() { GiveUp(); }
@@ -63,17 +76,23 @@ class CollectionCycle {
   // anything: runs destructors of objects that it found dead.
   void FinishSweep();
 
-  // kIdle to kMarking: no object is marked any more but those that the
-  // mutators' handles refer to, which are all mutators there are.
+  // kIdle to kMarking: no object is marked any more, in a minor cycle none that
+  // is young, but those that the mutators' handles refer to, which are all
+  // mutators there are.
   //
-  // REQUIRES: they are stopped.
-  void StartMark(Mutators mutators);
+  // REQUIRES: they are stopped; a minor one only with generations.
+  void StartMark(Mutators mutators, CollectionKind kind);
 
   // In kMarking: marks not many more than `budget` objects of those that are
-  // reachable from what was marked so far, from strong root slots, and from
-  // what mutators have given to the mark queue. Returns whether no other is
-  // known.
+  // reachable from what was marked so far, from strong root slots, in a minor
+  // cycle from old objects on dirty cards, and from what mutators have given to
+  // the mark queue. Returns whether no other is known.
   bool Mark(size_t budget);
+
+  // In kMarking of a major cycle with generations: cleans the cards of about
+  // `blocks` blocks, for what they are dirty for is marked anyway. The next
+  // minor cycle would find those that are left dirty.
+  void CleanCardsOfSome(size_t blocks);
 
   // As Mark, of everything, with the helpers. Returns false soon after
   // `cancelled` was set.
@@ -123,10 +142,15 @@ class CollectionCycle {
   // REQUIRES: no mutator is attached; every object will be destroyed.
   void GiveUp();
 
-  // What the cycle found alive: marked, and allocated while it marked.
+  // What the cycle found alive: marked, and allocated while it marked; in a
+  // minor one with all that was old.
   //
   // REQUIRES: FinishMark returned true.
   MarkCounts live() const { return live_; }
+  // The bytes of the objects that it traced.
+  int64_t traced_bytes() const { return traced_bytes_; }
+  // The bytes of what is alive that were allocated while it marked.
+  int64_t born_bytes() const { return born_bytes_; }
   // What was allocated from one StartMark to the next.
   AllocationCounts allocated() const { return allocated_; }
 
@@ -139,12 +163,21 @@ class CollectionCycle {
   // each. Returns whether all were shown.
   bool MarkRootSlots(size_t most);
 
+  // In a minor cycle shows the marker what some blocks' cards are dirty for,
+  // and cleans them. Returns whether all were looked at.
+  bool RememberSome();
   ObjectHeap& objects_;
   HeapRoots& roots_;
+  const bool generations_;
   MarkerPool pool_;
   // As after a collection of the empty heap.
   Phase phase_ = Phase::kSweeping;
   // From StartMark on.
+  CollectionKind kind_ = CollectionKind::kMajor;
+  // Whether cards are still to be looked at.
+  bool remembering_ = false;
+  // Whether a major cycle has begun to.
+  bool cleaning_ = false;
   std::optional<Marker> marker_;
   RootSlotPool::Progress roots_progress_;
   AsyncSlotPool::Progress async_progress_;
@@ -152,6 +185,8 @@ class CollectionCycle {
   // Under verification: what VerifyMark returned.
   std::vector<const internal::WeakWord*> verified_weak_;
   MarkCounts live_;
+  int64_t traced_bytes_ = 0;
+  int64_t born_bytes_ = 0;
   // In all, when this mark began, and what was since the one before.
   AllocationCounts at_start_;
   AllocationCounts allocated_;

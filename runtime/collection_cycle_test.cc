@@ -52,7 +52,7 @@ class CollectionCycleTest : public ::testing::Test {
  protected:
   void Begin() {
     cycle_.FinishSweep();
-    cycle_.StartMark(mutators_);
+    cycle_.StartMark(mutators_, CollectionKind::kMajor);
   }
   // From kMarking to the end, and sweeps.
   void End() {
@@ -74,7 +74,7 @@ class CollectionCycleTest : public ::testing::Test {
   HeapRoots roots_;
   TestMutator mutator_{*heap_, roots_};
   const std::array<MutatorBase*, 1> mutators_ = {&mutator_};
-  CollectionCycle cycle_{*heap_, roots_, /*helpers=*/0};
+  CollectionCycle cycle_{*heap_, roots_, /*helpers=*/0, /*generations=*/false};
 };
 
 TEST_F(CollectionCycleTest, FindsWhatIsReachableAndNothingElse) {
@@ -545,7 +545,7 @@ TEST_F(CollectionCycleTest, ObjectsLiveAndDieThroughMoreCyclesThanAByteCounts) {
 TEST_F(CollectionCycleTest, SeveralMarkersFindTheSame) {
   constexpr int kLists = 64;
   constexpr int kLength = 3000;
-  CollectionCycle cycle(*heap_, roots_, /*helpers=*/3);
+  CollectionCycle cycle(*heap_, roots_, /*helpers=*/3, /*generations=*/false);
   HandleScope scope(mutator_);
   const auto lists = scope.NewArray<Member<Node>>(kLists);
   for (int round = 0; round < 5; ++round) {
@@ -553,7 +553,7 @@ TEST_F(CollectionCycleTest, SeveralMarkersFindTheSame) {
       MakeList(mutator_, list, lifetimes_, kLength);
     }
     cycle.FinishSweep();
-    cycle.StartMark(mutators_);
+    cycle.StartMark(mutators_, CollectionKind::kMajor);
     const std::atomic<bool> cancelled = false;
     while (!cycle.MarkTogether(cancelled)) {
     }
@@ -581,9 +581,9 @@ TEST_F(CollectionCycleTest, GivingACycleUpEndsTheBarriers) {
   HandleScope scope(mutator_);
   scope.New<Node>(lifetimes_);
   {
-    CollectionCycle cycle(*heap_, roots_, 0);
+    CollectionCycle cycle(*heap_, roots_, 0, /*generations=*/false);
     cycle.FinishSweep();
-    cycle.StartMark(mutators_);
+    cycle.StartMark(mutators_, CollectionKind::kMajor);
     EXPECT_TRUE(internal::BarriersOn());
     mutator_.allocator().Retire();
   }

@@ -23,6 +23,8 @@
 #include "bibop/base/run_delay.h"
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/heap/block.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/call_program.h"
 #include "bibop/runtime/collection_cycle.h"
@@ -44,6 +46,13 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMostInPause = 2048;
 // What an incremental step marks.
 constexpr size_t kStep = 4096;
+// What a cycle takes besides tracing, as if so much more were traced.
+constexpr int64_t kBytesTracedBeside = int64_t{256} << 10;
+// Minor cycles that free less than major ones for the same work are tried again
+// after so many of those, at most.
+constexpr int kMostMajors = 32;
+// The cards of so many blocks are cleaned in an incremental step.
+constexpr size_t kBlocksCleanedInStep = 256;
 // A heap with less alive is collected by the thread that finds it due: to wake
 // another up would take longer.
 constexpr int64_t kSmallBytes = int64_t{1} << 20;
@@ -103,7 +112,8 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
       objects_(objects),
       safepoints_(safepoints),
       keeper_(keeper),
-      cycle_(objects, roots, Helpers(options)) {
+      cycle_(objects, roots, Helpers(options), options.generations) {
+  objects_.SetLimit(options_.soft_limit_bytes);
   SetBudget(0, 1);
 }
 
@@ -117,24 +127,86 @@ void Collector::Stop() {
   cycle_.GiveUp();
 }
 
-void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
+int64_t Collector::MinBudget(int64_t mutators) const {
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
+  return std::max(for_one, std::min(mutators * for_one, small));
+}
+
+int64_t Collector::MajorBudget(int64_t live_bytes, int64_t mutators) const {
   const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
                                           (options_.growth_factor - 1.0));
   const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
-  const int64_t lowest = std::max(for_one, std::min(mutators * for_one, small));
-  const int64_t budget =
-      std::max({grown, lowest, std::min(8 * live_bytes, small - live_bytes)});
+  return std::max({grown, MinBudget(mutators),
+                   std::min(8 * live_bytes, small - live_bytes)});
+}
+
+void Collector::NoteYield(int64_t live_bytes) {
+  const int64_t freed = live_before_ + current_.allocated_bytes - live_bytes;
+  const double yield =
+      static_cast<double>(std::max(freed, int64_t{0})) /
+      static_cast<double>(cycle_.traced_bytes() + kBytesTracedBeside);
+  live_before_ = live_bytes;
+  if (current_.kind == CollectionKind::kMajor) {
+    major_yield_ = yield;
+    if (majors_to_try_ > 0) --majors_to_try_;
+    return;
+  }
+  minor_yield_ = yield;
+  if (minor_yield_ >= major_yield_) {
+    majors_between_tries_ = 1;
+  } else {
+    majors_to_try_ = majors_between_tries_;
+    majors_between_tries_ = std::min(2 * majors_between_tries_, kMostMajors);
+  }
+}
+
+void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
+  NoteYield(live_bytes);
+  const bool was_major = current_.kind == CollectionKind::kMajor;
+  if (was_major) {
+    major_budget_ = MajorBudget(live_bytes, mutators);
+    room_ = live_bytes + major_budget_;
+    // What is allocated beside the next mark has to have room, too.
+    const int64_t limit = static_cast<int64_t>(options_.soft_limit_bytes) -
+                          objects_.external_bytes() - current_.born_bytes;
+    const int64_t least = live_bytes + MinBudget(mutators);
+    room_ = std::max(std::min(room_, limit), least);
+    major_budget_ = room_ - live_bytes;
+  }
+  const int64_t left = std::max(room_ - live_bytes, int64_t{0});
+  int64_t budget = left;
+  next_kind_ = CollectionKind::kMajor;
+  // Where little is alive a major cycle takes one pause.
+  if (options_.generations && live_bytes > kSmallBytes && majors_to_try_ == 0 &&
+      (was_major || left >= major_budget_ / 3)) {
+    next_kind_ = CollectionKind::kMinor;
+    budget = std::min(budget, static_cast<int64_t>(options_.young_bytes));
+  }
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
   const int64_t due_at = AllocatedBytes() + budget;
   due_at_bytes_.store(due_at, std::memory_order_relaxed);
   const double beside =
       live_bytes < small / 2 ? kBudgetsBeforeWaitIfSmall : kBudgetsBeforeWait;
   wait_at_bytes_.store(
-      due_at + static_cast<int64_t>(beside * static_cast<double>(budget)),
+      due_at + static_cast<int64_t>(beside * static_cast<double>(std::max(
+                                                 budget, major_budget_))),
       std::memory_order_relaxed);
   is_small_.store(
       live_bytes <= kSmallBytes && !(stress_.Schedules() && stress_.Toss()),
       std::memory_order_relaxed);
+}
+
+bool Collector::ExceedSoftLimit(size_t size) {
+  // A cycle for each such part of the limit, unless those take more than half
+  // of the time.
+  constexpr size_t kGrants = 64;
+  const size_t least =
+      std::max(options_.soft_limit_bytes / kGrants, 4 * kBlockSize);
+  const absl::MutexLock lock(stats_mutex_);
+  const absl::Duration since = absl::FromChrono(Clock::now() - major_end_);
+  grant_ = since < major_time_ ? std::max(2 * grant_, least) : least;
+  return objects_.RaiseLimit(size + grant_);
 }
 
 // ---- who drives ----
@@ -157,8 +229,9 @@ void Collector::CheckDoesNotDrive() const {
          "they may neither allocate nor collect";
 }
 
-void Collector::Collect(CycleCause cause, Mutator* self) {
+void Collector::Collect(CycleCause cause, CollectionKind kind, Mutator* self) {
   if (self != nullptr) self->NoteStack();
+  if (!options_.generations) kind = CollectionKind::kMajor;
   int64_t wanted = 0;
   {
     absl::MutexLock lock(mutex_);
@@ -174,17 +247,22 @@ void Collector::Collect(CycleCause cause, Mutator* self) {
         return driver_ == std::thread::id();
       };
       mutex_.Await(absl::Condition(&nobody_drives));
-      if (ended_ >= wanted) return;
+      const bool major = kind == CollectionKind::kMajor;
+      if ((major ? major_ended_ : ended_) >= wanted) return;
       TryDrive();
     }
     const absl::Cleanup stop = [this] { StopDriving(); };
-    DriveToEnd(cause);
+    DriveToEnd(cause, kind);
   }
 }
 
 void Collector::CollectForStress(Mutator& self) {
   if (!stress_.TakeTurn()) return;
-  Collect(CycleCause::kStress, &self);
+  const auto any_kind = [this] {
+    return options_.generations && stress_.Toss() ? CollectionKind::kMinor
+                                                  : CollectionKind::kMajor;
+  };
+  Collect(CycleCause::kStress, any_kind(), &self);
   if (options_.mode == CollectionMode::kStopTheWorld || !stress_.Toss()) return;
   {
     absl::MutexLock lock(mutex_);
@@ -194,7 +272,7 @@ void Collector::CollectForStress(Mutator& self) {
   }
   const absl::Cleanup stop = [this] { StopDriving(); };
   // Little of it: it begins, or goes a bit on.
-  Step(CycleCause::kStress, 1);
+  Step(CycleCause::kStress, any_kind(), 1);
 }
 
 void Collector::CollectDue(Mutator& self) {
@@ -222,9 +300,9 @@ void Collector::CollectDue(Mutator& self) {
   if (!drives) return;
   const absl::Cleanup stop = [this] { StopDriving(); };
   if (incremental && !behind) {
-    Step(CycleCause::kBudgetSpent, kStep);
+    Step(CycleCause::kBudgetSpent, next_kind_, kStep);
   } else {
-    DriveToEnd(CycleCause::kBudgetSpent);
+    DriveToEnd(CycleCause::kBudgetSpent, next_kind_);
   }
 }
 
@@ -252,7 +330,7 @@ void Collector::Run() {
     // Another thread may have collected meanwhile; or begun to, under stress.
     if (cycle_.phase() != CollectionCycle::Phase::kSweeping ||
         AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
-      DriveToEnd(CycleCause::kBudgetSpent);
+      DriveToEnd(CycleCause::kBudgetSpent, next_kind_);
     }
     absl::MutexLock lock(mutex_);
     requested_ = false;
@@ -262,23 +340,26 @@ void Collector::Run() {
 
 // ---- a cycle ----
 
-void Collector::DriveToEnd(CycleCause cause) {
-  while (!Step(cause, CollectionCycle::kEverything)) {
+void Collector::DriveToEnd(CycleCause cause, CollectionKind kind) {
+  while (!Step(cause, kind, CollectionCycle::kEverything)) {
     if (ending_.load(std::memory_order_relaxed)) return;
   }
 }
 
 // What the program throws does not come here, and there is no way back from the
 // middle of a pause or a mark.
-bool Collector::Step(CycleCause cause, size_t budget) {
-  return MustHaveMemory([&] { return TakeStep(cause, budget); });
+bool Collector::Step(CycleCause cause, CollectionKind kind, size_t budget) {
+  return MustHaveMemory([&] { return TakeStep(cause, kind, budget); });
 }
 
-bool Collector::TakeStep(CycleCause cause, size_t budget) {
+bool Collector::TakeStep(CycleCause cause, CollectionKind kind, size_t budget) {
   if (cycle_.phase() == CollectionCycle::Phase::kSweeping) {
-    Begin(cause);
+    Begin(cause, kind);
   } else {
     stress_.Reach(StressPhase::kMarking);
+    cycle_.CleanCardsOfSome(budget == CollectionCycle::kEverything
+                                ? CollectionCycle::kEverything
+                                : kBlocksCleanedInStep);
     const bool all_marked = budget == CollectionCycle::kEverything
                                 ? cycle_.MarkTogether(ending_)
                                 : cycle_.Mark(budget);
@@ -314,6 +395,8 @@ size_t Collector::MostInFirstPause() const {
   if (options_.mode == CollectionMode::kStopTheWorld) {
     return CollectionCycle::kEverything;
   }
+  // How much there is to remember depends on the heap.
+  if (current_.kind == CollectionKind::kMinor) return 0;
   // Or small heaps would never be marked while mutators run.
   if (stress_.Schedules() && stress_.Toss()) return 0;
   // What will not be finished in the pause is not begun in it: how long even a
@@ -323,10 +406,12 @@ size_t Collector::MostInFirstPause() const {
              : kMostInPause;
 }
 
-void Collector::Begin(CycleCause cause) {
+void Collector::Begin(CycleCause cause, CollectionKind kind) {
   current_ = {};
   current_.cause = cause;
+  current_.kind = kind;
   const Clock::time_point start = Clock::now();
+  cycle_start_ = start;
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
   current_.sweep_time = absl::FromChrono(Clock::now() - start);
@@ -337,19 +422,21 @@ void Collector::Begin(CycleCause cause) {
   safepoints_.Handshake([](MutatorBase&) {});
   current_.time_to_safepoint = absl::FromChrono(Clock::now() - asked);
   const size_t most = MostInFirstPause();
+  const bool all_stopped = options_.mode == CollectionMode::kStopTheWorld;
   const PauseTimes times = Pause([&](CollectionCycle::Mutators mutators) {
     {
       absl::MutexLock lock(mutex_);
       ++begun_;
     }
     mark_start_ = Clock::now();
-    cycle_.StartMark(mutators);
+    cycle_.StartMark(mutators, kind);
+    if (all_stopped) cycle_.CleanCardsOfSome(CollectionCycle::kEverything);
     if (most == 0 || !cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) {
       return;
     }
     NoteMarked(mutators);
     CheckMarked(mutators, /*in_one_pause=*/true);
-    if (cycle_.AnyToClear() && options_.mode != CollectionMode::kStopTheWorld) {
+    if (cycle_.AnyToClear() && !all_stopped) {
       return;
     }
     ClearReferences();
@@ -382,6 +469,7 @@ void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
   stress_.NoteAlive(live.objects);
   current_.allocated_objects = allocated.objects;
   current_.allocated_bytes = allocated.bytes;
+  current_.born_bytes = cycle_.born_bytes();
   SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
 }
 
@@ -391,7 +479,8 @@ void Collector::CheckMarked(CollectionCycle::Mutators mutators,
   if (stress.verify != VerifyLevel::kNothing) {
     const bool exact = stress.verify == VerifyLevel::kExact;
     cycle_.Verify(mutators, {.in_one_pause = in_one_pause,
-                             .exact = exact && in_one_pause});
+                             .exact = exact && in_one_pause &&
+                                      current_.kind == CollectionKind::kMajor});
   }
   if (stress.missing_roots != MissingRoots::kIgnore) {
     FindMissingRoots(objects_, mutators, stress.missing_roots);
@@ -425,6 +514,15 @@ void Collector::End() {
   {
     absl::MutexLock lock(stats_mutex_);
     stats_.cycles = current_.cycle;
+    if (current_.kind == CollectionKind::kMajor) {
+      major_end_ = Clock::now();
+      major_time_ = absl::FromChrono(major_end_ - cycle_start_);
+      if (current_.live_bytes + objects_.external_bytes() <
+          static_cast<int64_t>(options_.soft_limit_bytes)) {
+        objects_.SetLimit(options_.soft_limit_bytes);
+      }
+    }
+    if (current_.kind == CollectionKind::kMinor) ++stats_.minor_cycles;
     stats_.live_objects = current_.live_objects;
     stats_.live_bytes = current_.live_bytes;
     stats_.total_pause += current_.pause;
@@ -437,6 +535,7 @@ void Collector::End() {
   }
   absl::MutexLock lock(mutex_);
   ++ended_;
+  if (current_.kind == CollectionKind::kMajor) major_ended_ = ended_;
 }
 
 HeapStats Collector::stats() const {

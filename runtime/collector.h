@@ -37,6 +37,7 @@
 #include "absl/time/time.h"
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collection_cycle.h"
 #include "bibop/runtime/heap_options.h"
@@ -67,10 +68,11 @@ class Collector {
   // REQUIRES: no thread is attached, or attaches or collects from now on.
   void Stop();
 
-  // Runs a cycle that begins after this call to its end, or waits until another
-  // thread has. `self` is the calling thread's mutator, or null. Aborts during
-  // a collection in what that calls.
-  void Collect(CycleCause cause, Mutator* self) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Runs a cycle of that kind, or a major one, that begins after this call to
+  // its end, or waits until another thread has. `self` is the calling thread's
+  // mutator, or null. Aborts during a collection in what that calls.
+  void Collect(CycleCause cause, CollectionKind kind, Mutator* self)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Does what is due, if so much was allocated that something is: runs a cycle
   // or a step of one, or has the collector's thread run one. Waits only if that
@@ -91,6 +93,11 @@ class Collector {
     if (stress_.options().every_safepoint) CollectForStress(self);
   }
 
+  // Where a collection has not made room below the soft limit: lets the heap
+  // grow somewhat beyond, so that an object of `size` bytes may find room.
+  // Returns false if it may not grow any more.
+  bool ExceedSoftLimit(size_t size) ABSL_LOCKS_EXCLUDED(stats_mutex_);
+
   // Counts bytes outside of the heap as allocated. Any thread may call it.
   void CountExternal(int64_t bytes) {
     external_allocated_.fetch_add(bytes, std::memory_order_relaxed);
@@ -110,7 +117,14 @@ class Collector {
     return objects_.allocated().bytes +
            external_allocated_.load(std::memory_order_relaxed);
   }
+  // How much may be allocated between two cycles, at least, and after a major
+  // one where no limit is near.
+  int64_t MinBudget(int64_t mutators) const;
+  int64_t MajorBudget(int64_t live_bytes, int64_t mutators) const;
+  // When a cycle has ended: says when the next is due, and which kind it is.
   void SetBudget(int64_t live_bytes, int64_t mutators);
+  // Notes what the current cycle freed for its work.
+  void NoteYield(int64_t live_bytes);
   void CollectDue(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs a cycle, and perhaps the beginning of another, beside which the
   // mutator then runs.
@@ -133,15 +147,15 @@ class Collector {
 
   // Runs a cycle, or what is left of it, to its end. Returns before that if the
   // collector is to stop.
-  void DriveToEnd(CycleCause cause);
-  // Does a part of a cycle: begins one for this cause if none is under way, or
+  void DriveToEnd(CycleCause cause, CollectionKind kind);
+  // Does a part of a cycle: begins one like this if none is under way, or
   // marks about `budget` objects and does what follows if there are no more.
   // Returns whether the cycle is over. Ends the program if there is no memory
   // for that.
-  bool Step(CycleCause cause, size_t budget);
-  bool TakeStep(CycleCause cause, size_t budget);
+  bool Step(CycleCause cause, CollectionKind kind, size_t budget);
+  bool TakeStep(CycleCause cause, CollectionKind kind, size_t budget);
   // The parts.
-  void Begin(CycleCause cause);
+  void Begin(CycleCause cause, CollectionKind kind);
   // How much is marked in the pause that begins a cycle.
   size_t MostInFirstPause() const;
   void TryFinish();
@@ -169,6 +183,23 @@ class Collector {
   CollectionCycle cycle_;
   CycleStats current_;
   std::chrono::steady_clock::time_point mark_start_;
+  std::chrono::steady_clock::time_point cycle_start_;
+  // What the last major cycle leaves room for: that many bytes alive and
+  // allocated together, of which so many were free. And the kind of the next
+  // cycle that a spent budget causes.
+  int64_t room_ = 0;
+  int64_t major_budget_ = 0;
+  CollectionKind next_kind_ = CollectionKind::kMajor;
+  // What the cycle before the current one found alive.
+  int64_t live_before_ = 0;
+  // How many bytes the last cycles of each kind freed for each that they
+  // traced. Not in a time: others may have had the processor.
+  double major_yield_ = 0;
+  double minor_yield_ = 0;
+  // After so many more major cycles a minor one is tried although the last was
+  // worse; if it is again, after twice as many.
+  int majors_to_try_ = 0;
+  int majors_between_tries_ = 1;
 
   // The sum of all positive adjustments of external bytes. Written by any
   // thread, read by running mutators; orders nothing: relaxed.
@@ -193,9 +224,17 @@ class Collector {
   int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t cleared_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The number of the last major one that has ended.
+  int64_t major_ended_ ABSL_GUARDED_BY(mutex_) = 0;
 
   mutable absl::Mutex stats_mutex_;
   HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
+  // When the last major cycle ended, and how long it took.
+  std::chrono::steady_clock::time_point major_end_
+      ABSL_GUARDED_BY(stats_mutex_);
+  absl::Duration major_time_ ABSL_GUARDED_BY(stats_mutex_);
+  // By how much the heap may exceed the limit in force next time.
+  size_t grant_ ABSL_GUARDED_BY(stats_mutex_) = 0;
 
   // The last member, for it uses the others.
   std::thread thread_;

@@ -9,7 +9,9 @@
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bibop/base/memory_limit.h"
 #include "bibop/handles/mutator_base.h"
+#include "bibop/heap/card_table.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collector.h"
@@ -25,6 +27,16 @@ absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
   if (absl::Status s = ApplyStressFromEnvironment(options); !s.ok()) return s;
   if (absl::Status s = Validate(options); !s.ok()) return s;
   if (absl::Status s = internal::ForkCheck::MayMakeHeap(); !s.ok()) return s;
+  if (options.soft_limit_bytes == 0) {
+    const std::optional<size_t> may_use = ControlGroupMemoryLimit();
+    options.soft_limit_bytes =
+        may_use.has_value() ? *may_use / 10 * 9 : options.max_bytes;
+  }
+  options.soft_limit_bytes =
+      std::min(options.soft_limit_bytes, options.max_bytes);
+  if (options.generations) {
+    if (absl::Status s = EnableCardTable(); !s.ok()) return s;
+  }
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
       ObjectHeap::Create(options.max_bytes);
   if (!objects.ok()) return objects.status();
@@ -82,9 +94,11 @@ void Heap::AdjustExternalBytes(int64_t delta) {
   if (delta > 0) collector_->CountExternal(delta);
 }
 
-void Heap::Collect() { Collect(CycleCause::kRequested); }
+void Heap::Collect(CollectionKind kind) {
+  Collect(CycleCause::kRequested, kind);
+}
 
-void Heap::Collect(CycleCause cause) {
+void Heap::Collect(CycleCause cause, CollectionKind kind) {
   fork_check_.CheckSameProcess();
   objects_->CheckMayCollect();
   MutatorBase* self = MutatorBase::LatestOfThisThread();
@@ -92,11 +106,11 @@ void Heap::Collect(CycleCause cause) {
     self = self->next_of_thread();
   }
   if (self == nullptr || self->parked()) {
-    collector_->Collect(cause, nullptr);
+    collector_->Collect(cause, kind, nullptr);
   } else {
     self->CheckMayCollect();
     // All mutators of a Heap are Mutators.
-    collector_->Collect(cause, static_cast<Mutator*>(self));
+    collector_->Collect(cause, kind, static_cast<Mutator*>(self));
   }
 }
 

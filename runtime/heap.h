@@ -33,6 +33,7 @@
 #include "bibop/handles/async_slots.h"
 #include "bibop/handles/capabilities.h"
 #include "bibop/handles/heap_roots.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/runtime/collector.h"
 #include "bibop/runtime/fork_check.h"
@@ -70,15 +71,19 @@ class Heap {
   absl::StatusOr<std::unique_ptr<Mutator>> Attach();
 
   // Collects: every object that no root reached when this was called is dead
-  // afterwards. Returns when the collection has ended, which the calling thread
-  // drives, or another: in concurrent and incremental mode mutators run
-  // meanwhile.
-  // Destructors of dead objects run later: on a background thread, as memory is
-  // needed, or when the next collection begins. Any thread may call it,
-  // attached or not; an attached one is at a safepoint. Aborts if called during
-  // a collection by what that calls: a destructor, a Trace, or
-  // HeapOptions::on_cycle_end; or by a thread that has a NoGcScope open.
-  void Collect() ABSL_LOCKS_EXCLUDED(internal::no_gc);
+  // afterwards. With kMinor, in a heap with generations, every such object that
+  // was allocated since the last collection of either kind, unless something
+  // old refers to it; the others live on. In a heap without generations it is a
+  // major one. Returns when the collection has
+  // ended, which the calling thread drives, or another: in concurrent and
+  // incremental mode mutators run meanwhile. Destructors of dead objects run
+  // later: on a background thread, as memory is needed, or when the next
+  // collection begins. Any thread may call it, attached or not; an attached one
+  // is at a safepoint. Aborts if called during a collection by what that calls:
+  // a destructor, a Trace, or HeapOptions::on_cycle_end; or by a thread that
+  // has a NoGcScope open.
+  void Collect(CollectionKind kind = CollectionKind::kMajor)
+      ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
   // fewer: a buffer from malloc, a mapped file. They count against max_bytes
@@ -107,7 +112,7 @@ class Heap {
   // Starts what has threads. Returns ResourceExhausted where the system refuses
   // one.
   absl::Status StartThreads();
-  void Collect(CycleCause cause);
+  void Collect(CycleCause cause, CollectionKind kind);
 
   const internal::ForkCheck fork_check_;
   const HeapOptions options_;

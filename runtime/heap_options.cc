@@ -27,10 +27,16 @@ absl::Status Validate(const HeapOptions& options) {
   constexpr size_t kMinBudget = size_t{64} << 10;
   absl::Status status =
       InRange("max_bytes", options.max_bytes, kMinMaxBytes, Cage::kCapacity);
+  if (options.soft_limit_bytes != 0) {
+    status.Update(InRange("soft_limit_bytes", options.soft_limit_bytes,
+                          kMinMaxBytes, Cage::kCapacity));
+  }
   status.Update(InRange("min_budget_bytes", options.min_budget_bytes,
                         kMinBudget, Cage::kCapacity));
   status.Update(InRange("small_heap_bytes", options.small_heap_bytes,
                         kMinBudget, Cage::kCapacity));
+  status.Update(
+      InRange("young_bytes", options.young_bytes, kMinBudget, Cage::kCapacity));
   status.Update(InRange("growth_factor", options.growth_factor, 1.1, 16.0));
   status.Update(InRange("markers", options.markers, 0, 256));
   status.Update(InRange("safepoint_warning", options.safepoint_warning,

@@ -44,6 +44,16 @@ struct HeapOptions {
   // that would need more runs a collection, and fails if that did not help.
   size_t max_bytes = Cage::kCapacity;
 
+  // A soft limit of the same bytes: up to it the heap grows as said below, and
+  // near it collections are due sooner. Beyond it, it grows only where a major
+  // collection, for which the allocating threads wait, has not made room: so a
+  // heap with nearly as much alive gets slower, and one with more exceeds it.
+  // Free blocks count while they have memory. 1 MiB to max_bytes; more is
+  // max_bytes. 0: nine tenths of what the process's control group may use
+  // (memory.max of cgroup v2, of the group and those around it), or max_bytes
+  // where that is not said.
+  size_t soft_limit_bytes = 0;
+
   // How many bytes are allocated between two collections, external bytes
   // included, not counting the at most 256 KiB of each type on each thread that
   // the heap was not told of yet:
@@ -68,6 +78,20 @@ struct HeapOptions {
   size_t small_heap_bytes = size_t{45} << 20;
   // 1.1 to 16.
   double growth_factor = 2.0;
+
+  // Whether there are minor collections, between two others: they look only at
+  // what was allocated since the last one, and at the old objects that
+  // references were stored in since. They take a fraction of the time where
+  // most objects die young. A minor collection keeps every old object; its
+  // garbage is found by a major one, which runs when what has become old since
+  // the last has used up two thirds of the budget above, or when the last minor
+  // one freed little. Each store of a reference takes about one more
+  // instruction, in all heaps of the process, and 256 GiB more of address space
+  // are reserved.
+  bool generations = false;
+  // How many bytes are allocated between two minor collections, at most, and as
+  // long as the budget above allows it. 64 KiB to Cage::kCapacity.
+  size_t young_bytes = size_t{32} << 20;
 
   // How fast the memory of free blocks goes back to the operating system: half
   // of what was not needed in such a time does. 0, which means at once, to

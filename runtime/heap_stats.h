@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "bibop/heap/heap_phase.h"
 
 namespace bibop {
 
@@ -23,13 +24,18 @@ struct CycleStats {
   // The collection's number, from 1.
   int64_t cycle = 0;
   CycleCause cause = CycleCause::kRequested;
+  // Whether all was looked at, or only what is young.
+  CollectionKind kind = CollectionKind::kMajor;
   // What was allocated since the collection before.
   int64_t allocated_objects = 0;
   int64_t allocated_bytes = 0;
-  // What was found alive, with what was allocated during the mark. An object
-  // that several markers found at the same time counts for each.
+  // What was found alive, with what was allocated during the mark, and in a
+  // minor collection with all that was old. An object that several markers
+  // found at the same time counts for each.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;
+  // Of that, what was allocated during the mark.
+  int64_t born_bytes = 0;
   // The cycle's pauses: how long the mutators were stopped, from the request to
   // their release. The first, and the longest of those that tried to end the
   // mark, which is zero if all was done in the first; and the sum of all.
@@ -54,8 +60,9 @@ struct CycleStats {
 
 // A heap since it was made.
 struct HeapStats {
-  // The number of collections.
+  // The number of collections, and of the minor ones among them.
   int64_t cycles = 0;
+  int64_t minor_cycles = 0;
   // What the last collection found alive; 0 before the first.
   int64_t live_objects = 0;
   int64_t live_bytes = 0;

@@ -105,9 +105,13 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   heap_.objects_->SweepAll();
   cell = allocator().AllocateSlow(type, id, size);
   if (cell.ok()) return cell;
-  heap_.Collect(CycleCause::kHeapFull);
+  heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
   heap_.objects_->SweepAll();
-  return allocator().AllocateSlow(type, id, size);
+  cell = allocator().AllocateSlow(type, id, size);
+  while (!cell.ok() && heap_.collector_->ExceedSoftLimit(size)) {
+    cell = allocator().AllocateSlow(type, id, size);
+  }
+  return cell;
 }
 
 void Mutator::SafepointSlow() {

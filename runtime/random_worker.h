@@ -32,6 +32,7 @@
 #include "bibop/handles/mutable_handle.h"
 #include "bibop/handles/persistent.h"
 #include "bibop/handles/weak_persistent.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/marker/member.h"
 #include "bibop/runtime/heap.h"
 #include "bibop/runtime/mutator.h"
@@ -418,7 +419,9 @@ class Worker {
   void Rest(Mutator& mutator) {
     switch (Random(40)) {
       case 0:
-        return shared_.heap.Collect();
+        return shared_.heap.Collect(random_() % 2 == 0
+                                        ? CollectionKind::kMinor
+                                        : CollectionKind::kMajor);
       case 1:
       case 2: {
         const ParkedScope parked(mutator);

@@ -1,0 +1,98 @@
+#include "bibop/heap/card_table.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/base/const_init.h"
+#include "absl/functional/function_ref.h"
+#include "absl/log/absl_check.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "bibop/base/virtual_memory.h"
+#include "bibop/heap/block.h"
+#include "bibop/heap/cage.h"
+
+namespace bibop {
+namespace {
+
+// What a program's addresses lie below.
+#ifdef __x86_64__
+constexpr size_t kAddressBits = 47;
+#else
+constexpr size_t kAddressBits = 48;
+#endif
+constexpr size_t kTableSize = size_t{1} << (kAddressBits - kCardSizeLog2);
+
+constinit absl::Mutex enable_mutex(absl::kConstInit);
+
+uint8_t* CardOf(const void* address) {
+  return internal::card_table.load(std::memory_order_relaxed) +
+         (reinterpret_cast<uintptr_t>(address) >> kCardSizeLog2);
+}
+
+// Cleans the run's cards, and calls `dirty` with the number of each that was
+// not clean.
+template <class F>
+void CleanEach(const BlockDescriptor& block, F dirty) {
+  ABSL_DCHECK_EQ(block.run_index, 0u);
+  // Eight at a time: they are aligned, for a block's are 64.
+  auto* words = reinterpret_cast<uint64_t*>(CardOf(Cage::StartOf(&block)));
+  const size_t count = block.run_bytes() / (8 * kCardSize);
+  for (size_t i = 0; i < count; ++i) {
+    const std::atomic_ref word(words[i]);
+    if (word.load(std::memory_order_relaxed) == 0) continue;
+    const uint64_t cards = word.exchange(0, std::memory_order_relaxed);
+    for (size_t j = 0; j < 8; ++j) {
+      if ((cards >> (8 * j) & 0xff) != 0) dirty(8 * i + j);
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status EnableCardTable() {
+  const absl::MutexLock lock(enable_mutex);
+  if (internal::card_table.load(std::memory_order_relaxed) != nullptr) {
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<std::byte*> table = MapSparse(kTableSize);
+  if (!table.ok()) return table.status();
+  internal::card_table.store(reinterpret_cast<uint8_t*>(*table),
+                             std::memory_order_release);
+  return absl::OkStatus();
+}
+
+void DirtyCards(const void* start, size_t size) {
+  if (size == 0 ||
+      internal::card_table.load(std::memory_order_relaxed) == nullptr) {
+    return;
+  }
+  const uint8_t* const last =
+      CardOf(static_cast<const std::byte*>(start) + size - 1);
+  for (uint8_t* card = CardOf(start); card <= last; ++card) {
+    std::atomic_ref(*card).store(1, std::memory_order_relaxed);
+  }
+}
+
+void TakeDirty(const BlockDescriptor& block, Epoch epoch,
+               absl::FunctionRef<void(size_t index)> visit) {
+  size_t next = 0;
+  CleanEach(block, [&](size_t card) {
+    const size_t offset = card * kCardSize;
+    const size_t end = std::min<size_t>(
+        block.CellIndex(offset + kCardSize - 1) + 1, block.cell_count);
+    for (next = std::max(next, block.CellIndex(offset)); next < end; ++next) {
+      if (block.IsAllocated(next) && block.MarkOf(next) == epoch) visit(next);
+    }
+  });
+}
+
+void CleanCards(const BlockDescriptor& block) {
+  CleanEach(block, [](size_t /*card*/) {});
+}
+
+}  // namespace bibop

@@ -1,0 +1,188 @@
+// The soft limit, generations and kinds of collections, seen from outside.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "bibop/handles/array.h"
+#include "bibop/handles/handle.h"
+#include "bibop/handles/handle_scope.h"
+#include "bibop/heap/heap_phase.h"
+#include "bibop/marker/member.h"
+#include "bibop/runtime/heap.h"
+#include "bibop/runtime/heap_options.h"
+#include "bibop/runtime/heap_stats.h"
+#include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_options.h"
+#include "gtest/gtest.h"
+
+namespace bibop {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+
+struct Node {
+  void Trace(auto& visitor) const { visitor(next); }
+  Member<Node> next;
+  int64_t words[5] = {};
+};
+
+// Keeps `count` nodes alive and replaces them one after the other.
+class Churn {
+ public:
+  Churn(Mutator& mutator, HandleScope& scope, size_t count)
+      : mutator_(mutator), nodes_(scope.NewArray<Member<Node>>(count)) {
+    Replace(count);
+  }
+
+  void Replace(size_t count) {
+    for (; count > 0; --count) {
+      HandleScope scope(mutator_);
+      (*nodes_)[next_] = scope.New<Node>();
+      next_ = (next_ + 1) % nodes_->size();
+    }
+  }
+
+ private:
+  Mutator& mutator_;
+  Handle<Array<Member<Node>>> nodes_;
+  size_t next_ = 0;
+};
+
+class SoftLimitTest : public ::testing::TestWithParam<CollectionMode> {};
+
+TEST_P(SoftLimitTest, WhatIsAliveAndAFifthOfItIsEnough) {
+  // 20 MiB of nodes, with the array, and 4 MiB outside.
+  constexpr size_t kNodes = 20 * kMiB / (sizeof(Node) + sizeof(void*));
+  constexpr size_t kExternal = 4 * kMiB;
+  constexpr size_t kLimit = (20 + 4) * kMiB / 10 * 12;
+  auto heap =
+      Heap::Create(
+          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
+          .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  heap->AdjustExternalBytes(kExternal);
+  Churn churn(mutator, scope, kNodes);
+  for (int i = 0; i < 60; ++i) {
+    churn.Replace(kNodes / 20);
+    const HeapStats stats = heap->stats();
+    ASSERT_LE(
+        stats.block_bytes + stats.external_bytes + stats.free_resident_bytes,
+        kLimit / 100 * 102);
+  }
+  EXPECT_GT(heap->stats().cycles, 5);
+  heap->AdjustExternalBytes(-static_cast<int64_t>(kExternal));
+}
+
+TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
+  constexpr size_t kLimit = 8 * kMiB;
+  auto heap =
+      Heap::Create(
+          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
+          .value();
+  MutatorScope mutator(*heap);
+  {
+    HandleScope scope(mutator);
+    Churn churn(mutator, scope, 16 * kMiB / sizeof(Node));
+    EXPECT_GT(heap->stats().block_bytes, 15 * kMiB);
+  }
+  heap->Collect();
+  HandleScope scope(mutator);
+  Churn churn(mutator, scope, 2 * kMiB / sizeof(Node));
+  for (int i = 0; i < 20; ++i) {
+    churn.Replace(8 * kMiB / sizeof(Node));
+    EXPECT_LE(heap->stats().block_bytes, kLimit / 100 * 102);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, SoftLimitTest,
+                         ::testing::Values(CollectionMode::kConcurrent,
+                                           CollectionMode::kIncremental,
+                                           CollectionMode::kStopTheWorld));
+
+// ---- generations ----
+
+class HeapGenerationsTest : public ::testing::TestWithParam<CollectionMode> {
+ protected:
+  HeapOptions Options() {
+    return {.mode = GetParam(),
+            .generations = true,
+            .stress = kNoStress,
+            .on_cycle_end = [this](const CycleStats& cycle) {
+              const absl::MutexLock lock(mutex_);
+              cycles_.push_back(cycle);
+            }};
+  }
+  int64_t Count(CollectionKind kind) {
+    const absl::MutexLock lock(mutex_);
+    return std::ranges::count(cycles_, kind, &CycleStats::kind);
+  }
+
+  absl::Mutex mutex_;
+  std::vector<CycleStats> cycles_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_P(HeapGenerationsTest, WhereMostDiesYoungMostCollectionsAreMinor) {
+  auto heap = Heap::Create(Options()).value();
+  {
+    MutatorScope mutator(*heap);
+    HandleScope scope(mutator);
+    Churn old(mutator, scope, 20 * kMiB / sizeof(Node));
+    heap->Collect();
+    for (size_t i = 0; i < 192 * kMiB / sizeof(Node); ++i) {
+      HandleScope inner(mutator);
+      inner.New<Node>();
+    }
+  }
+  EXPECT_GT(Count(CollectionKind::kMinor), 3);
+  EXPECT_LE(Count(CollectionKind::kMajor), Count(CollectionKind::kMinor) / 2);
+  EXPECT_EQ(heap->stats().minor_cycles, Count(CollectionKind::kMinor));
+}
+
+TEST_P(HeapGenerationsTest, WhereNothingDiesYoungMostCollectionsAreMajor) {
+  auto heap = Heap::Create(Options()).value();
+  {
+    MutatorScope mutator(*heap);
+    HandleScope scope(mutator);
+    constexpr size_t kNodes = 24 * kMiB / sizeof(Node);
+    Churn churn(mutator, scope, kNodes);
+    churn.Replace(8 * kNodes);
+  }
+  EXPECT_LT(Count(CollectionKind::kMinor), Count(CollectionKind::kMajor));
+}
+
+TEST_P(HeapGenerationsTest, CollectRunsTheKindThatIsAskedForOrMore) {
+  auto heap = Heap::Create(Options()).value();
+  heap->Collect(CollectionKind::kMinor);
+  EXPECT_EQ(Count(CollectionKind::kMinor), 1);
+  heap->Collect();
+  EXPECT_EQ(Count(CollectionKind::kMajor), 1);
+}
+
+TEST_P(HeapGenerationsTest, WithoutGenerationsEveryCollectionIsMajor) {
+  HeapOptions options = Options();
+  options.generations = false;
+  auto heap = Heap::Create(options).value();
+  heap->Collect(CollectionKind::kMinor);
+  {
+    MutatorScope mutator(*heap);
+    HandleScope scope(mutator);
+    Churn churn(mutator, scope, 4 * kMiB / sizeof(Node));
+    churn.Replace(64 * kMiB / sizeof(Node));
+  }
+  EXPECT_EQ(Count(CollectionKind::kMinor), 0);
+  EXPECT_GT(Count(CollectionKind::kMajor), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, HeapGenerationsTest,
+                         ::testing::Values(CollectionMode::kConcurrent,
+                                           CollectionMode::kIncremental,
+                                           CollectionMode::kStopTheWorld));
+
+}  // namespace
+}  // namespace bibop
