@@ -19,6 +19,9 @@
 namespace bibop::internal {
 namespace {
 
+// How often it is tried to find room where others take what was made.
+constexpr int kMostTries = 64;
+
 // The mutator that allocates for the container.
 MutatorBase& MutatorFor(const void* allocator) {
   MutatorBase* running = nullptr;
@@ -52,7 +55,12 @@ absl::StatusOr<void*> AllocateWithoutCollecting(MutatorBase& mutator,
   absl::StatusOr<void*> cell = mutator.allocator().AllocateSlow(type, id, size);
   if (cell.ok()) return cell;
   mutator.object_heap().SweepAll();
-  return mutator.allocator().AllocateSlow(type, id, size);
+  cell = mutator.allocator().AllocateSlow(type, id, size);
+  for (int i = 0; i < kMostTries && !cell.ok(); ++i) {
+    if (!mutator.GrowWithoutCollecting(size)) break;
+    cell = mutator.allocator().AllocateSlow(type, id, size);
+  }
+  return cell;
 }
 
 // Stale words would keep objects alive. The cell's padding is looked at, too.

@@ -52,6 +52,7 @@ class WatchedMutator final : private TestRoots, public MutatorBase {
     if (at_safepoint) at_safepoint();
     return allocator().AllocateSlow(type, id, size);
   }
+  bool GrowWithoutCollecting(size_t /*size*/) override { return false; }
   [[noreturn]] void OutOfMemory(const absl::Status& status) override {
     ABSL_LOG(FATAL) << status.message();
   }

@@ -54,8 +54,8 @@ ABSL_ATTRIBUTE_NOINLINE void CheckIsObject(const void* object);
 template <class Load>
 void* ReadWeak(Load load) {
   // Acquire: whoever finds that nothing is being cleared finds it cleared.
-  if (ABSL_PREDICT_FALSE(collecting_heaps.load(std::memory_order_acquire) !=
-                         0)) {
+  if (ABSL_PREDICT_FALSE((barrier_word.load(std::memory_order_acquire) &
+                          kCollectingHeaps) != 0)) {
     return ReadWeakSlow(load);
   }
   return load();

@@ -32,6 +32,7 @@ class ParkableMutator final : public MutatorBase {
                                      size_t size) override {
     return allocator().AllocateSlow(type, id, size);
   }
+  bool GrowWithoutCollecting(size_t /*size*/) override { return false; }
   [[noreturn]] void OutOfMemory(const absl::Status& status) override {
     ABSL_LOG(FATAL) << status.message();
   }

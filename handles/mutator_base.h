@@ -90,6 +90,10 @@ class MutatorBase {
            "no collection starts: allocate before it, or end it";
   }
 
+  // Where the heap is full and no collection may run: lets it grow, if it may,
+  // so that an object of `size` bytes may find room. Returns false if not.
+  virtual bool GrowWithoutCollecting(size_t size) = 0;
+
   // Tells the program that an allocation that cannot return a status failed.
   [[noreturn]] virtual void OutOfMemory(const absl::Status& status) = 0;
 

@@ -43,6 +43,7 @@ class TestMutator final : private TestRoots, public MutatorBase {
                                      size_t size) override {
     return allocator().AllocateSlow(type, id, size);
   }
+  bool GrowWithoutCollecting(size_t /*size*/) override { return false; }
   [[noreturn]] void OutOfMemory(const absl::Status& status) override {
     ABSL_LOG(ERROR) << status.message();
     std::abort();

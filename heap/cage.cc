@@ -85,8 +85,9 @@ absl::Status Cage::CheckLimit(size_t bytes) const {
   const size_t external = CountedExternalBytes();
   if (bytes > limit_ || bytes_in_use_ + external > limit_ - bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "the heap is full: HeapOptions::max_bytes is ", max_bytes_, ", ",
-        bytes_in_use_, " bytes are in use", external == 0 ? "" : " and ",
+        "the heap is full: HeapOptions::",
+        limit_ < max_bytes_ ? "soft_limit_bytes" : "max_bytes", " is ", limit_,
+        ", ", bytes_in_use_, " bytes are in use", external == 0 ? "" : " and ",
         external == 0 ? "" : absl::StrCat(external, " are external"), ", and ",
         bytes, " more were needed"));
   }

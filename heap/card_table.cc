@@ -15,6 +15,7 @@
 #include "bibop/base/virtual_memory.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/heap_phase.h"
 
 namespace bibop {
 namespace {
@@ -29,9 +30,13 @@ constexpr size_t kTableSize = size_t{1} << (kAddressBits - kCardSizeLog2);
 
 constinit absl::Mutex enable_mutex(absl::kConstInit);
 
+uint8_t* Table() {
+  return internal::CardTableIn(
+      internal::barrier_word.load(std::memory_order_relaxed));
+}
+
 uint8_t* CardOf(const void* address) {
-  return internal::card_table.load(std::memory_order_relaxed) +
-         (reinterpret_cast<uintptr_t>(address) >> kCardSizeLog2);
+  return Table() + (reinterpret_cast<uintptr_t>(address) >> kCardSizeLog2);
 }
 
 // Cleans the run's cards, and calls `dirty` with the number of each that was
@@ -56,21 +61,19 @@ void CleanEach(const BlockDescriptor& block, F dirty) {
 
 absl::Status EnableCardTable() {
   const absl::MutexLock lock(enable_mutex);
-  if (internal::card_table.load(std::memory_order_relaxed) != nullptr) {
-    return absl::OkStatus();
-  }
-  const absl::StatusOr<std::byte*> table = MapSparse(kTableSize);
-  if (!table.ok()) return table.status();
-  internal::card_table.store(reinterpret_cast<uint8_t*>(*table),
-                             std::memory_order_release);
+  if (Table() != nullptr) return absl::OkStatus();
+  constexpr uintptr_t kUnit = internal::kCollectingHeaps + 1;
+  const absl::StatusOr<std::byte*> mapped = MapSparse(kTableSize + kUnit);
+  if (!mapped.ok()) return mapped.status();
+  const uintptr_t start =
+      (reinterpret_cast<uintptr_t>(*mapped) + kUnit - 1) / kUnit * kUnit;
+  // Heaps are being counted beside it.
+  internal::barrier_word.fetch_add(start, std::memory_order_relaxed);
   return absl::OkStatus();
 }
 
 void DirtyCards(const void* start, size_t size) {
-  if (size == 0 ||
-      internal::card_table.load(std::memory_order_relaxed) == nullptr) {
-    return;
-  }
+  if (size == 0 || Table() == nullptr) return;
   const uint8_t* const last =
       CardOf(static_cast<const std::byte*>(start) + size - 1);
   for (uint8_t* card = CardOf(start); card <= last; ++card) {

@@ -30,6 +30,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "bibop/heap/block.h"
+#include "bibop/heap/heap_phase.h"
 
 namespace bibop {
 
@@ -45,23 +46,30 @@ absl::Status EnableCardTable();
 
 namespace internal {
 
-// The table's byte for address 0, if it had one; null while there is no heap
-// with generations. Written once, by EnableCardTable (release). Read by who
-// stores a reference: relaxed, for the heap was made after the table, and the
-// table reads as zero wherever nobody has written.
-inline constinit std::atomic<uint8_t*> card_table = nullptr;
+// The table in a value of barrier_word; null if there is none.
+inline uint8_t* CardTableIn(uintptr_t barriers) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): that is what the word holds
+  return reinterpret_cast<uint8_t*>(barriers & ~kCollectingHeaps);
+}
+
+// Dirties the card of `field`.
+//
+// A byte of the table is written by running mutators, and by a collection that
+// cleans it. Relaxed: a collection finds what was stored before it began, since
+// its pause comes between; what is stored while it marks leads to no young
+// object.
+inline void DirtyCard(uint8_t* table, const void* field) {
+  std::atomic_ref(table[reinterpret_cast<uintptr_t>(field) >> kCardSizeLog2])
+      .store(1, std::memory_order_relaxed);
+}
 
 // The card barrier: notes that a reference was or is about to be stored at
 // `field`, before the next safepoint. For running mutators.
-//
-// A byte of the table is written by them, and by a collection that cleans it.
-// Relaxed: a collection finds what was stored before it began, since its pause
-// comes between; what is stored while it marks leads to no young object.
 inline void NoteStore(const void* field) {
-  uint8_t* const table = card_table.load(std::memory_order_relaxed);
-  if (table == nullptr) return;
-  std::atomic_ref(table[reinterpret_cast<uintptr_t>(field) >> kCardSizeLog2])
-      .store(1, std::memory_order_relaxed);
+  uint8_t* const table =
+      CardTableIn(barrier_word.load(std::memory_order_relaxed));
+  if (table != nullptr) [[unlikely]]
+    DirtyCard(table, field);
 }
 
 }  // namespace internal

@@ -9,6 +9,7 @@
 
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/heap_phase.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "gmock/gmock.h"
@@ -54,9 +55,11 @@ class CardTableTest : public ::testing::Test {
 };
 
 TEST_F(CardTableTest, ThereIsOneTableHoweverOftenItIsEnabled) {
-  const uint8_t* const table = internal::card_table;
+  const uintptr_t barriers = internal::barrier_word;
+  EXPECT_NE(internal::CardTableIn(barriers), nullptr);
+  EXPECT_FALSE(internal::BarriersOn());
   EXPECT_TRUE(EnableCardTable().ok());
-  EXPECT_EQ(internal::card_table, table);
+  EXPECT_EQ(internal::barrier_word, barriers);
 }
 
 TEST_F(CardTableTest, WhatIsOnADirtyCardIsTakenOnceAndNothingElse) {

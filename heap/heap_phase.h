@@ -29,16 +29,26 @@ enum class CollectionKind : uint8_t { kMajor, kMinor };
 
 namespace internal {
 
-// How many heaps of this process are not in kIdle: the one word that every
-// barrier reads. Counted up while the mutators of the heap are stopped, which
+// The one word that every barrier reads:
+//
+//   bits    what
+//   0..15   how many heaps of this process are not in kIdle
+//   16..63  the address of the card table's byte for address 0, over 2^16; 0
+//           while no heap has generations (card_table.h)
+//
+// The number is counted up while the mutators of the heap are stopped, which
 // orders it before whatever they do next; counted down when nothing is left to
 // clear (release), which comes before what a weak read that finds 0 (acquire)
-// reads next. Deletion barriers read it relaxed: they only need the former.
-inline constinit std::atomic<int> collecting_heaps = 0;
+// reads next. Deletion barriers read it relaxed: they only need the former. The
+// table is written once, before its heap is made, and holds what is needed in
+// itself: relaxed.
+inline constinit std::atomic<uintptr_t> barrier_word = 0;
+inline constexpr uintptr_t kCollectingHeaps = 0xffff;
+static_assert(sizeof(barrier_word) == 8);
 
-// Whether a barrier has anything to do, perhaps.
+// Whether a deletion barrier has anything to do, perhaps.
 inline bool BarriersOn() {
-  return collecting_heaps.load(std::memory_order_relaxed) != 0;
+  return (barrier_word.load(std::memory_order_relaxed) & kCollectingHeaps) != 0;
 }
 
 }  // namespace internal

@@ -162,7 +162,7 @@ void LocalAllocator::Count(const BlockDescriptor& block, size_t objects) {
 void LocalAllocator::HandOut(const Source& source, TypeId id) {
   BlockDescriptor& block = *source.block();
   const CellRun run = source.region;
-  ReadyCells(block, run, heap_.birth_mark());
+  heap_.Ready(block, run);
   regions_[id] = {AddressOfCell(block, run.first),
                   AddressOfCell(block, run.last)};
 }

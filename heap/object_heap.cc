@@ -311,7 +311,7 @@ void ObjectHeap::BeginMark(CollectionKind kind) {
   if (kind == CollectionKind::kMajor) epoch_ = NextEpoch(epoch_);
   birth_mark_.store(epoch_, std::memory_order_relaxed);
   phase_.store(HeapPhase::kMarking, std::memory_order_relaxed);
-  internal::collecting_heaps.fetch_add(1, std::memory_order_relaxed);
+  internal::barrier_word.fetch_add(1, std::memory_order_relaxed);
 }
 
 void ObjectHeap::BeginRemembering() {
@@ -321,8 +321,10 @@ void ObjectHeap::BeginRemembering() {
   remember_cursor_ = 0;
   for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
     for (Space* space : *spaces) {
-      space->current = nullptr;
-      space->returned.clear();
+      if (kind_ == CollectionKind::kMinor) {
+        space->current = nullptr;
+        space->returned.clear();
+      }
       for (size_t kind = 0; kind < Space::kKinds; ++kind) {
         space->to_remember[kind] = space->swept[kind].size();
       }
@@ -342,7 +344,10 @@ size_t ObjectHeap::TakeToRemember(absl::Span<BlockToRemember> blocks) {
     for (size_t kind = 0; kind < Space::kKinds; ++kind) {
       const bool young_live = space.for_stores && (kind == Space::kFull ||
                                                    kind == Space::kWithRoom);
-      for (size_t& left = space.to_remember[kind]; left > 0;) {
+      size_t& left = space.to_remember[kind];
+      // In a major mark some may have been taken.
+      left = std::min(left, space.swept[kind].size());
+      while (left > 0) {
         if (count == blocks.size()) return count;
         blocks[count++] = {space.swept[kind][--left], young_live};
       }
@@ -350,6 +355,11 @@ size_t ObjectHeap::TakeToRemember(absl::Span<BlockToRemember> blocks) {
   }
   if (count == 0) remembering_ = false;
   return count;
+}
+
+bool ObjectHeap::HandsOutNewBlocksOnly() const {
+  absl::MutexLock lock(mutex_);
+  return remembering_ && kind_ == CollectionKind::kMinor;
 }
 
 void ObjectHeap::StopRemembering() {
@@ -374,7 +384,7 @@ void ObjectHeap::EndClearing() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kClearing);
   phase_.store(HeapPhase::kIdle, std::memory_order_release);
-  internal::collecting_heaps.fetch_sub(1, std::memory_order_release);
+  internal::barrier_word.fetch_sub(1, std::memory_order_release);
 }
 
 void ObjectHeap::StartSweep() {
@@ -388,6 +398,21 @@ void ObjectHeap::StartSweep() {
 
 // ---- allocation ----
 
+void ObjectHeap::Ready(BlockDescriptor& block, CellRun cells) {
+  const Epoch mark = birth_mark();
+  ReadyCells(block, cells, mark);
+  if (mark == 0 || phase() == HeapPhase::kMarking) return;
+  const auto count = static_cast<int64_t>(cells.last - cells.first);
+  late_objects_.fetch_add(count, std::memory_order_relaxed);
+  late_bytes_.fetch_add(count * static_cast<int64_t>(block.cell_size),
+                        std::memory_order_relaxed);
+}
+
+AllocationCounts ObjectHeap::TakeBornAfterMark() {
+  return {.objects = late_objects_.exchange(0, std::memory_order_relaxed),
+          .bytes = late_bytes_.exchange(0, std::memory_order_relaxed)};
+}
+
 BlockDescriptor* ObjectHeap::TakeSwept(Space::List& list, uint16_t home) {
   BlockDescriptor* block = TakeLast(list, home);
   // One that is settled may have been swept for an earlier mark only.
@@ -397,7 +422,7 @@ BlockDescriptor* ObjectHeap::TakeSwept(Space::List& list, uint16_t home) {
 
 BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home,
                                           size_t most) {
-  if (remembering_) return nullptr;
+  if (remembering_ && kind_ == CollectionKind::kMinor) return nullptr;
   for (size_t full = 0; full < most; ++full) {
     Space::List& swept = space.NextWithRoom();
     if (!swept.empty()) return TakeSwept(swept, home);
@@ -415,7 +440,7 @@ void ObjectHeap::NoteFree() {
 }
 
 BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
-  if (remembering_) return nullptr;
+  if (remembering_ && kind_ == CollectionKind::kMinor) return nullptr;
   Space::List& swept = space.NextWithRoom();
   if (!swept.empty()) return TakeSwept(swept, home);
   if (!MaySweep(space)) return nullptr;
@@ -532,7 +557,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
     found.cells.last = run.first + most;
     space.returned.push_back({found.block, {found.cells.last, run.last}});
   }
-  ReadyCells(*found.block, found.cells, birth_mark());
+  Ready(*found.block, found.cells);
   return found;
 }
 
@@ -552,7 +577,7 @@ absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
       cage_->AllocateSpan(type, size, sweep_number_);
   if (!block.ok()) return block.status();
   NoteFree();
-  ReadyCells(**block, {0, 1}, birth_mark());
+  Ready(**block, {0, 1});
   Space& space = type.is_store ? store_spans_ : spans_;
   Use(space);
   space.swept[Space::kFull].push_back(*block);
@@ -613,15 +638,17 @@ void ObjectHeap::SetLimit(size_t bytes) {
   NoteFree();
 }
 
-bool ObjectHeap::RaiseLimit(size_t bytes) {
+bool ObjectHeap::RaiseLimit(size_t bytes, size_t extra) {
   absl::MutexLock lock(mutex_);
-  const size_t before = cage_->limit();
-  if (before == cage_->max_bytes()) return false;
-  const size_t used =
-      cage_->bytes_in_use() +
+  const size_t external =
       static_cast<size_t>(std::max(cage_->external_bytes(), int64_t{0}));
+  const size_t used = cage_->bytes_in_use() + external;
+  const size_t most = cage_->max_bytes();
+  if (bytes > most || used > most - bytes) return false;
   // Another thread may have raised it already.
-  cage_->SetLimit(std::max(before, used + bytes));
+  if (cage_->limit() < used + bytes) {
+    cage_->SetLimit(used + bytes + std::min(extra, most - used - bytes));
+  }
   return true;
 }
 

@@ -15,7 +15,7 @@
 // allocate all the time: from BeginMark to StartSweep their objects are born
 // marked. Nothing is swept from FinishSweep to StartSweep, so that no cell of
 // an object that a mark finds dead is used again before that is known to all;
-// from FinishMark on who needs cells gets new blocks.
+// from FinishMark on who needs cells gets blocks that wait for no sweep.
 //
 // After StartSweep no block is swept. Each is when its type or class next needs
 // room, or by SweepSome, or by FinishSweep. Sweeping runs destructors, on the
@@ -165,6 +165,10 @@ class ObjectHeap {
   // Adds to what was allocated.
   void Count(AllocationCounts counts) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Makes cells ready to be handed out: their objects are born marked from
+  // BeginMark to StartSweep.
+  void Ready(BlockDescriptor& block, CellRun cells);
+
   // Returns a number for an allocator.
   uint16_t NewHome() {
     return next_home_.fetch_add(1, std::memory_order_relaxed);
@@ -242,18 +246,27 @@ class ObjectHeap {
     // which refer to each other without a barrier.
     bool young_live = false;
   };
-  // From now on, until TakeToRemember returns 0, cells are handed out in new
-  // blocks only: so in those that it returns no object is being made.
+  // In a minor mark, from now on until TakeToRemember returns 0, cells are
+  // handed out in new blocks only: so in those that it returns no object is
+  // being made.
   //
   // REQUIRES: phase kMarking. In a minor mark: as BeginMark.
   void BeginRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Puts blocks that were there at BeginRemembering into `blocks`, each once,
-  // and returns how many; 0 when there are no more, and again when this is
-  // over. For the thread that drives the mark.
+  // Puts blocks that were there at BeginRemembering into `blocks`, each once in
+  // a minor mark, and in a major one those that nobody has taken meanwhile, and
+  // returns how many; 0 when there are no more, and again when this is over.
+  // For the thread that drives the mark.
   size_t TakeToRemember(absl::Span<BlockToRemember> blocks)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Ends it before that.
   void StopRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether cells are handed out in new blocks only. Any thread may ask.
+  bool HandsOutNewBlocksOnly() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The cells that were handed out since the last call to this between the end
+  // of a mark and StartSweep: what is made in them is old, and no mark counts
+  // it.
+  AllocationCounts TakeBornAfterMark();
 
   // Ends the mark, in phase kClearing: objects without the mark of this epoch
   // are dead.
@@ -297,9 +310,10 @@ class ObjectHeap {
 
   // Puts a limit in force below max_bytes, or that.
   void SetLimit(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Lets blocks and external bytes be `bytes` more than they are, but not above
-  // max_bytes. Returns false if they may be no more already.
-  bool RaiseLimit(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Sees to it that blocks and external bytes may be at least `bytes` more than
+  // they are, and where the limit has to be raised for that by `extra` as well,
+  // as far as max_bytes allows. Returns false if it does not allow `bytes`.
+  bool RaiseLimit(size_t bytes, size_t extra) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
   // fewer. They count against the limit.
@@ -467,6 +481,10 @@ class ObjectHeap {
   std::atomic<int64_t> allocated_objects_ = 0;
   std::atomic<int64_t> allocated_bytes_ = 0;
   std::atomic<int64_t> freed_objects_ = 0;
+  // See TakeBornAfterMark. Added to by any mutator, taken by who drives, while
+  // none runs: relaxed.
+  std::atomic<int64_t> late_objects_ = 0;
+  std::atomic<int64_t> late_bytes_ = 0;
 };
 
 namespace internal {

@@ -218,7 +218,7 @@ class Program {
     model_.Swept();
     Check();
     heap_->BeginMark(kind);
-    Remember();
+    Remember(kind);
     model_.Mark([&](std::byte* start, const HeapModel::Object& object) {
       if (heap_->IsMarked(start)) return true;
       if (object.id * 2654435761U >> 24 > kept) return false;
@@ -232,19 +232,22 @@ class Program {
     heap_->StartSweep();
   }
 
-  // Every block is shown once, and nothing is allocated in one meanwhile.
-  void Remember() {
+  // In a minor mark every block is shown once, and nothing is allocated in one
+  // meanwhile.
+  void Remember(CollectionKind mark) {
     heap_->BeginRemembering();
     absl::flat_hash_set<const BlockDescriptor*> seen;
     std::array<ObjectHeap::BlockToRemember, 4> blocks;
     while (const size_t count = heap_->TakeToRemember(absl::MakeSpan(blocks))) {
       for (size_t i = 0; i < count; ++i) {
-        ABSL_CHECK(seen.insert(blocks[i].block).second);
+        const bool is_new = seen.insert(blocks[i].block).second;
+        ABSL_CHECK(is_new || mark == CollectionKind::kMajor);
       }
       const ModelKind& kind = PickKind();
       if (!Allocate(*allocators_[0], kind, kind.type->size)) continue;
       const BlockDescriptor* block = Cage::DescriptorOf(last_)->first();
-      ABSL_CHECK(!seen.contains(block)) << "allocated in an old block";
+      ABSL_CHECK(!seen.contains(block) || mark == CollectionKind::kMajor)
+          << "allocated in an old block";
     }
     for (auto& allocator : allocators_) allocator->Retire();
   }

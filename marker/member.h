@@ -36,6 +36,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -107,15 +108,24 @@ class Member {
 
  private:
   void Store(T* object) {
+    const uintptr_t barriers =
+        internal::barrier_word.load(std::memory_order_relaxed);
+    if (barriers != 0) [[unlikely]]
+      ShadeIfCollecting(barriers);
+    object_.store(object, std::memory_order_release);
+    if (barriers != 0) [[unlikely]] {
+      uint8_t* const cards = internal::CardTableIn(barriers);
+      if (cards != nullptr) internal::DirtyCard(cards, this);
+    }
+  }
+
+  void ShadeIfCollecting(uintptr_t barriers) const {
+    if ((barriers & internal::kCollectingHeaps) == 0) return;
     // Not read for nothing: it may not be in the cache. Acquire: another thread
     // may have stored it a moment ago, and whoever shades it looks at its
     // block's descriptor. Most stores are the first, to a new object's Member.
-    if (internal::BarriersOn()) [[unlikely]] {
-      const T* before = object_.load(std::memory_order_acquire);
-      if (before != nullptr) internal::ShadeSlow(before);
-    }
-    object_.store(object, std::memory_order_release);
-    internal::NoteStore(this);
+    const T* before = object_.load(std::memory_order_acquire);
+    if (before != nullptr) internal::ShadeSlow(before);
   }
 
   T* NotNull() const {

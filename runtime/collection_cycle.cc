@@ -73,6 +73,7 @@ void CollectionCycle::StartMark(Mutators mutators, CollectionKind kind) {
                 total.bytes - at_start_.bytes};
   at_start_ = total;
   kind_ = kind;
+  late_ = objects_.TakeBornAfterMark();
   objects_.BeginMark(kind);
   remembering_ = kind == CollectionKind::kMinor;
   cleaning_ = false;
@@ -161,7 +162,12 @@ bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
   objects_.StopRemembering();
   objects_.FinishMark();
   const AllocationCounts total = objects_.allocated();
-  if (kind_ == CollectionKind::kMajor) live_ = {};
+  if (kind_ == CollectionKind::kMajor) {
+    live_ = {};
+  } else {
+    live_.objects += late_.objects;
+    live_.bytes += late_.bytes;
+  }
   live_.objects += marker_->counts().objects;
   live_.bytes += marker_->counts().bytes;
   live_.objects += total.objects - at_start_.objects;

@@ -185,6 +185,8 @@ class CollectionCycle {
   // Under verification: what VerifyMark returned.
   std::vector<const internal::WeakWord*> verified_weak_;
   MarkCounts live_;
+  // What was born old after the mark before, or more.
+  AllocationCounts late_;
   int64_t traced_bytes_ = 0;
   int64_t born_bytes_ = 0;
   // In all, when this mark began, and what was since the one before.

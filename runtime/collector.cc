@@ -51,6 +51,8 @@ constexpr int64_t kBytesTracedBeside = int64_t{256} << 10;
 // Minor cycles that free less than major ones for the same work are tried again
 // after so many of those, at most.
 constexpr int kMostMajors = 32;
+// After so many minor cycles a major one comes.
+constexpr int kMostMinors = 200;
 // The cards of so many blocks are cleaned in an incremental step.
 constexpr size_t kBlocksCleanedInStep = 256;
 // A heap with less alive is collected by the thread that finds it due: to wake
@@ -142,11 +144,14 @@ int64_t Collector::MajorBudget(int64_t live_bytes, int64_t mutators) const {
 }
 
 void Collector::NoteYield(int64_t live_bytes) {
-  const int64_t freed = live_before_ + current_.allocated_bytes - live_bytes;
+  // Of what was alive or made when the mark began.
+  const int64_t survived = live_bytes - current_.born_bytes;
+  const int64_t freed = old_before_ + current_.allocated_bytes - survived;
   const double yield =
       static_cast<double>(std::max(freed, int64_t{0})) /
       static_cast<double>(cycle_.traced_bytes() + kBytesTracedBeside);
-  live_before_ = live_bytes;
+  // What is born during a mark is among what is allocated until the next.
+  old_before_ = survived;
   if (current_.kind == CollectionKind::kMajor) {
     major_yield_ = yield;
     if (majors_to_try_ > 0) --majors_to_try_;
@@ -169,7 +174,8 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
     room_ = live_bytes + major_budget_;
     // What is allocated beside the next mark has to have room, too.
     const int64_t limit = static_cast<int64_t>(options_.soft_limit_bytes) -
-                          objects_.external_bytes() - current_.born_bytes;
+                          std::max(objects_.external_bytes(), int64_t{0}) -
+                          current_.born_bytes;
     const int64_t least = live_bytes + MinBudget(mutators);
     room_ = std::max(std::min(room_, limit), least);
     major_budget_ = room_ - live_bytes;
@@ -198,15 +204,25 @@ void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
 }
 
 bool Collector::ExceedSoftLimit(size_t size) {
-  // A cycle for each such part of the limit, unless those take more than half
-  // of the time.
-  constexpr size_t kGrants = 64;
-  const size_t least =
-      std::max(options_.soft_limit_bytes / kGrants, 4 * kBlockSize);
   const absl::MutexLock lock(stats_mutex_);
-  const absl::Duration since = absl::FromChrono(Clock::now() - major_end_);
-  grant_ = since < major_time_ ? std::max(2 * grant_, least) : least;
-  return objects_.RaiseLimit(size + grant_);
+  exceeded_ = true;
+  // The blocks that its cell is cut from, with what is in no cell.
+  constexpr size_t kMostInRun = 17 * kBlockSize;
+  return objects_.RaiseLimit(size + kMostInRun, grant_);
+}
+
+// Collections that follow each other at the soft limit may not take more than
+// half of the time: they let the heap grow by more.
+void Collector::AdjustSoftLimit(bool busy) {
+  const size_t limit = options_.soft_limit_bytes;
+  const size_t least = limit / 64;
+  grant_ = busy && exceeded_ ? std::min(2 * grant_, limit / 8) : least;
+  exceeded_ = false;
+  // What is not swept yet counts.
+  const size_t used =
+      objects_.bytes_in_use() +
+      static_cast<size_t>(std::max(objects_.external_bytes(), int64_t{0}));
+  if (used <= limit) objects_.SetLimit(limit);
 }
 
 // ---- who drives ----
@@ -409,6 +425,11 @@ size_t Collector::MostInFirstPause() const {
 void Collector::Begin(CycleCause cause, CollectionKind kind) {
   current_ = {};
   current_.cause = cause;
+  // A block that minor ones leave alone is not taken for one that was swept for
+  // the last mark, whose numbers come again.
+  if (minors_since_major_ == kMostMinors) kind = CollectionKind::kMajor;
+  minors_since_major_ =
+      kind == CollectionKind::kMinor ? minors_since_major_ + 1 : 0;
   current_.kind = kind;
   const Clock::time_point start = Clock::now();
   cycle_start_ = start;
@@ -515,12 +536,10 @@ void Collector::End() {
     absl::MutexLock lock(stats_mutex_);
     stats_.cycles = current_.cycle;
     if (current_.kind == CollectionKind::kMajor) {
-      major_end_ = Clock::now();
-      major_time_ = absl::FromChrono(major_end_ - cycle_start_);
-      if (current_.live_bytes + objects_.external_bytes() <
-          static_cast<int64_t>(options_.soft_limit_bytes)) {
-        objects_.SetLimit(options_.soft_limit_bytes);
-      }
+      const Clock::time_point now = Clock::now();
+      const bool busy = cycle_start_ - major_end_ < now - cycle_start_;
+      major_end_ = now;
+      AdjustSoftLimit(busy);
     }
     if (current_.kind == CollectionKind::kMinor) ++stats_.minor_cycles;
     stats_.live_objects = current_.live_objects;

@@ -173,6 +173,9 @@ class Collector {
   void CheckMarked(CollectionCycle::Mutators mutators, bool in_one_pause);
   // Clears what has to be.
   void ClearReferences();
+  // When a major cycle has ended; `busy`: it took longer than it was until it
+  // since the one before.
+  void AdjustSoftLimit(bool busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stats_mutex_);
 
   const HeapOptions& options_;
   Stress stress_;
@@ -184,14 +187,16 @@ class Collector {
   CycleStats current_;
   std::chrono::steady_clock::time_point mark_start_;
   std::chrono::steady_clock::time_point cycle_start_;
+  std::chrono::steady_clock::time_point major_end_;
   // What the last major cycle leaves room for: that many bytes alive and
   // allocated together, of which so many were free. And the kind of the next
   // cycle that a spent budget causes.
   int64_t room_ = 0;
   int64_t major_budget_ = 0;
   CollectionKind next_kind_ = CollectionKind::kMajor;
-  // What the cycle before the current one found alive.
-  int64_t live_before_ = 0;
+  // What the cycle before found alive, without what was born meanwhile.
+  int64_t old_before_ = 0;
+  int minors_since_major_ = 0;
   // How many bytes the last cycles of each kind freed for each that they
   // traced. Not in a time: others may have had the processor.
   double major_yield_ = 0;
@@ -229,12 +234,10 @@ class Collector {
 
   mutable absl::Mutex stats_mutex_;
   HeapStats stats_ ABSL_GUARDED_BY(stats_mutex_);
-  // When the last major cycle ended, and how long it took.
-  std::chrono::steady_clock::time_point major_end_
-      ABSL_GUARDED_BY(stats_mutex_);
-  absl::Duration major_time_ ABSL_GUARDED_BY(stats_mutex_);
-  // By how much the heap may exceed the limit in force next time.
+  // By how much the heap may exceed the soft limit at once, and whether it has
+  // since the last major cycle ended.
   size_t grant_ ABSL_GUARDED_BY(stats_mutex_) = 0;
+  bool exceeded_ ABSL_GUARDED_BY(stats_mutex_) = false;
 
   // The last member, for it uses the others.
   std::thread thread_;

@@ -461,6 +461,38 @@ TEST_F(GenerationsTest, SettledBlocksAreUsedAgain) {
   for (int i = 0; i < 1000; ++i) EXPECT_EQ((*kept)[i]->number, i);
 }
 
+TEST_F(GenerationsTest, ACycleMayBeGivenUp) {
+  {
+    HandleScope scope(mutator_);
+    for (int i = 0; i < 100; ++i) scope.New<Node>(lifetimes_);
+    CollectMajor();
+    scope.New<Node>(lifetimes_);
+    Begin(CollectionKind::kMinor);
+    scope.New<Node>(lifetimes_);
+  }
+  mutator_.allocator().Retire();
+  cycle_.GiveUp();
+  heap_->CheckInvariants();
+  heap_->DestroyObjects();
+  EXPECT_EQ(lifetimes_.alive(), 0);
+}
+
+// What is handed out between a mark and the sweep is old, and no later minor
+// mark comes across it.
+TEST_F(GenerationsTest, WhatIsBornOldCountsAsAlive) {
+  HandleScope scope(mutator_);
+  scope.New<Node>(lifetimes_);
+  Begin(CollectionKind::kMinor);
+  Mark();
+  for (int i = 0; i < 1000; ++i) scope.New<Node>(lifetimes_);
+  Clear();
+  Sweep();
+  CollectMinor();
+  EXPECT_GE(cycle_.live().objects, 1001);
+  CollectMajor();
+  EXPECT_EQ(cycle_.live().objects, 1001);
+}
+
 // Epochs and the numbers of marks wrap around.
 TEST_F(GenerationsTest, HundredsOfCyclesOfEitherKind) {
   HandleScope scope(mutator_);

@@ -22,6 +22,12 @@
 #include "bibop/runtime/stress_environment.h"
 
 namespace bibop {
+namespace {
+
+// Where the control group has next to nothing: as HeapOptions says.
+constexpr size_t kMinSoftLimit = size_t{1} << 20;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
   if (absl::Status s = ApplyStressFromEnvironment(options); !s.ok()) return s;
@@ -29,8 +35,9 @@ absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
   if (absl::Status s = internal::ForkCheck::MayMakeHeap(); !s.ok()) return s;
   if (options.soft_limit_bytes == 0) {
     const std::optional<size_t> may_use = ControlGroupMemoryLimit();
-    options.soft_limit_bytes =
-        may_use.has_value() ? *may_use / 10 * 9 : options.max_bytes;
+    options.soft_limit_bytes = may_use.has_value()
+                                   ? std::max(*may_use / 10 * 9, kMinSoftLimit)
+                                   : options.max_bytes;
   }
   options.soft_limit_bytes =
       std::min(options.soft_limit_bytes, options.max_bytes);

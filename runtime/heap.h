@@ -72,8 +72,9 @@ class Heap {
 
   // Collects: every object that no root reached when this was called is dead
   // afterwards. With kMinor, in a heap with generations, every such object that
-  // was allocated since the last collection of either kind, unless something
-  // old refers to it; the others live on. In a heap without generations it is a
+  // was allocated since the last collection of either kind had marked, unless
+  // something old refers to it, or the memory of a young container does; the
+  // others live on. In a heap without generations it is a
   // major one. Returns when the collection has
   // ended, which the calling thread drives, or another: in concurrent and
   // incremental mode mutators run meanwhile. Destructors of dead objects run

@@ -48,10 +48,11 @@ struct HeapOptions {
   // near it collections are due sooner. Beyond it, it grows only where a major
   // collection, for which the allocating threads wait, has not made room: so a
   // heap with nearly as much alive gets slower, and one with more exceeds it.
-  // Free blocks count while they have memory. 1 MiB to max_bytes; more is
-  // max_bytes. 0: nine tenths of what the process's control group may use
-  // (memory.max of cgroup v2, of the group and those around it), or max_bytes
-  // where that is not said.
+  // Free blocks count while they have memory. 1 MiB to Cage::kCapacity; more
+  // than max_bytes is max_bytes. 0: nine tenths of what the process's control
+  // group may use (memory.max of cgroup v2, of the group and those around it),
+  // which each heap of a process takes for its own, or max_bytes where that is
+  // not said.
   size_t soft_limit_bytes = 0;
 
   // How many bytes are allocated between two collections, external bytes
@@ -85,9 +86,10 @@ struct HeapOptions {
   // most objects die young. A minor collection keeps every old object; its
   // garbage is found by a major one, which runs when what has become old since
   // the last has used up two thirds of the budget above, or when the last minor
-  // one freed little. Each store of a reference takes about one more
-  // instruction, in all heaps of the process, and 256 GiB more of address space
-  // are reserved.
+  // one freed little. Each store of a reference takes a few instructions
+  // more, in all heaps of the process. 256 GiB more of address space are
+  // mapped, readable and writable: Heap::Create returns ResourceExhausted where
+  // the system overcommits no memory (vm.overcommit_memory=2).
   bool generations = false;
   // How many bytes are allocated between two minor collections, at most, and as
   // long as the budget above allows it. 64 KiB to Cage::kCapacity.

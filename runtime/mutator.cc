@@ -22,8 +22,12 @@
 #include "bibop/runtime/stress_options.h"
 
 namespace bibop {
-
 namespace {
+
+// How often a full heap is collected for an allocation, and how often it is
+// tried to find room where others take what was made.
+constexpr int kMostCollections = 3;
+constexpr int kMostTries = 64;
 
 // Has the calling thread abort if it ends while attached. A process that exits
 // meanwhile is no such case, so that is not for a thread_local's destructor.
@@ -104,14 +108,22 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   // Room may be in blocks of other types that were not swept.
   heap_.objects_->SweepAll();
   cell = allocator().AllocateSlow(type, id, size);
-  if (cell.ok()) return cell;
-  heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
-  heap_.objects_->SweepAll();
-  cell = allocator().AllocateSlow(type, id, size);
-  while (!cell.ok() && heap_.collector_->ExceedSoftLimit(size)) {
+  for (int i = 0; i < kMostCollections && !cell.ok(); ++i) {
+    heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
+    heap_.objects_->SweepAll();
+    cell = allocator().AllocateSlow(type, id, size);
+    // Else there is room, perhaps, when the cycle that has begun is over.
+    if (!heap_.objects_->HandsOutNewBlocksOnly()) break;
+  }
+  for (int i = 0; i < kMostTries && !cell.ok(); ++i) {
+    if (!GrowWithoutCollecting(size)) break;
     cell = allocator().AllocateSlow(type, id, size);
   }
   return cell;
+}
+
+bool Mutator::GrowWithoutCollecting(size_t size) {
+  return heap_.collector_->ExceedSoftLimit(size);
 }
 
 void Mutator::SafepointSlow() {

@@ -60,6 +60,7 @@ class Mutator final : public MutatorBase {
 
   absl::StatusOr<void*> AllocateSlow(const TypeInfo& type, TypeId id,
                                      size_t size) override;
+  bool GrowWithoutCollecting(size_t size) override;
   // Calls HeapOptions::on_out_of_memory; aborts if that does not throw.
   [[noreturn]] void OutOfMemory(const absl::Status& status) override;
 

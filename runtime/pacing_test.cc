@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "bibop/containers/containers.h"
 #include "bibop/handles/array.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
@@ -29,6 +31,11 @@ struct Node {
   void Trace(auto& visitor) const { visitor(next); }
   Member<Node> next;
   int64_t words[5] = {};
+};
+
+struct Table {
+  void Trace(auto& visitor) const { visitor(nodes); }
+  UnorderedMap<int, Member<Node>> nodes;
 };
 
 // Keeps `count` nodes alive and replaces them one after the other.
@@ -100,6 +107,63 @@ TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
   }
 }
 
+// Runs of blocks are larger than what is asked for; stores of containers may
+// not collect in some places.
+TEST_P(SoftLimitTest, ObjectsOfAllSizesAndContainersMayExceedIt) {
+  auto heap =
+      Heap::Create(
+          {.mode = GetParam(), .soft_limit_bytes = kMiB, .stress = kNoStress})
+          .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  const auto arrays = scope.NewArray<Member<Array<int64_t>>>(100);
+  const Handle<Table> table = scope.New<Table>();
+  for (int i = 0; i < 100; ++i) {
+    HandleScope inner(mutator);
+    (*arrays)[i] = inner.NewArray<int64_t>(size_t{1} << (i % 16));
+    for (int j = 0; j < 100; ++j) {
+      table->nodes[100 * i + j] = inner.New<Node>();
+    }
+  }
+  EXPECT_GT(heap->stats().block_bytes, 2 * kMiB);
+  EXPECT_EQ(table->nodes.size(), 10'000u);
+}
+
+TEST_P(SoftLimitTest, SeveralThreadsMayExceedIt) {
+  auto heap = Heap::Create({.mode = GetParam(),
+                            .soft_limit_bytes = 2 * kMiB,
+                            .stress = kNoStress})
+                  .value();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&heap] {
+      MutatorScope mutator(*heap);
+      HandleScope scope(mutator);
+      Churn churn(mutator, scope, kMiB / sizeof(Node));
+      churn.Replace(2 * kMiB / sizeof(Node));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(heap->stats().cycles, 4);
+}
+
+// One that the heap could never have leaves the limit where it is.
+TEST_P(SoftLimitTest, WhatIsTooLargeDoesNotRaiseIt) {
+  auto heap = Heap::Create({.mode = GetParam(),
+                            .max_bytes = 64 * kMiB,
+                            .soft_limit_bytes = 8 * kMiB,
+                            .stress = kNoStress})
+                  .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  EXPECT_FALSE(scope.TryNewArray<int64_t>(10 * kMiB).ok());
+  Churn churn(mutator, scope, 2 * kMiB / sizeof(Node));
+  for (int i = 0; i < 10; ++i) {
+    churn.Replace(8 * kMiB / sizeof(Node));
+    EXPECT_LE(heap->stats().block_bytes, 8 * kMiB);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, SoftLimitTest,
                          ::testing::Values(CollectionMode::kConcurrent,
                                            CollectionMode::kIncremental,
@@ -154,6 +218,12 @@ TEST_P(HeapGenerationsTest, WhereNothingDiesYoungMostCollectionsAreMajor) {
     churn.Replace(8 * kNodes);
   }
   EXPECT_LT(Count(CollectionKind::kMinor), Count(CollectionKind::kMajor));
+}
+
+TEST_P(HeapGenerationsTest, AMajorCollectionComesAfterHundredsOfMinorOnes) {
+  auto heap = Heap::Create(Options()).value();
+  for (int i = 0; i < 450; ++i) heap->Collect(CollectionKind::kMinor);
+  EXPECT_EQ(Count(CollectionKind::kMajor), 2);
 }
 
 TEST_P(HeapGenerationsTest, CollectRunsTheKindThatIsAskedForOrMore) {
