@@ -75,7 +75,7 @@ TEST_P(SoftLimitTest, WhatIsAliveAndAFifthOfItIsEnough) {
   HandleScope scope(mutator);
   heap->AdjustExternalBytes(kExternal);
   Churn churn(mutator, scope, kNodes);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 30; ++i) {
     churn.Replace(kNodes / 20);
     const HeapStats stats = heap->stats();
     ASSERT_LE(
@@ -101,7 +101,7 @@ TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
   heap->Collect();
   HandleScope scope(mutator);
   Churn churn(mutator, scope, 2 * kMiB / sizeof(Node));
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 8; ++i) {
     churn.Replace(8 * kMiB / sizeof(Node));
     EXPECT_LE(heap->stats().block_bytes, kLimit / 100 * 102);
   }
@@ -158,7 +158,7 @@ TEST_P(SoftLimitTest, WhatIsTooLargeDoesNotRaiseIt) {
   HandleScope scope(mutator);
   EXPECT_FALSE(scope.TryNewArray<int64_t>(10 * kMiB).ok());
   Churn churn(mutator, scope, 2 * kMiB / sizeof(Node));
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 5; ++i) {
     churn.Replace(8 * kMiB / sizeof(Node));
     EXPECT_LE(heap->stats().block_bytes, 8 * kMiB);
   }
