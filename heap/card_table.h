@@ -17,8 +17,8 @@
 // The process owns the table, from the first heap with generations on. Any
 // thread may call any function, as it says.
 //
-// Invariants: a card stays dirty until a collection that runs after the store
-// has looked at it.
+// Invariants: I-6: when a mark begins, the card of every field of an old object
+// that refers to a young one is dirty.
 
 #ifndef BIBOP_HEAP_CARD_TABLE_H_
 #define BIBOP_HEAP_CARD_TABLE_H_

@@ -224,6 +224,9 @@ TEST_F(GenerationsTest, AnOldContainerKeepsAYoungElement) {
   CollectMinor();
   EXPECT_EQ(lifetimes_.alive(), 2);
   EXPECT_EQ(old->children[900]->number, 7);
+  old.Reset();
+  CollectMajor();
+  EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
 TEST_F(GenerationsTest, AnElementOfALargeOldArrayKeepsAYoungObject) {
@@ -256,6 +259,9 @@ TEST_F(GenerationsTest, APersistentKeepsAYoungObject) {
   CollectMinor();
   EXPECT_EQ(lifetimes_.alive(), 1);
   EXPECT_EQ(root->number, 7);
+  root.Reset();
+  CollectMajor();
+  EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
 TEST_F(GenerationsTest, WeakReferencesToAYoungObjectThatDiesAreCleared) {
