@@ -15,7 +15,7 @@ events_file, status = sys.argv[1], int(sys.argv[2])
 
 results = {}  # Label of a test -> its overall status.
 broken = set()  # Labels of targets that did not build.
-skipped = set()  # Labels of targets that this platform cannot build.
+skipped = set()  # Labels of targets that this platform cannot build, or nobody asked to.
 with open(events_file, encoding="utf-8") as events:
     for line in events:
         try:
@@ -24,7 +24,7 @@ with open(events_file, encoding="utf-8") as events:
             continue  # Bazel was killed while it wrote this line.
         kind, key = next(iter(event["id"].items()))
         if kind == "targetCompleted":
-            if event.get("aborted", {}).get("reason") == "SKIPPED":
+            if event.get("aborted", {}).get("reason") in ("SKIPPED", "NO_BUILD"):
                 skipped.add(key["label"])
             elif not event.get("completed", {}).get("success"):
                 broken.add(key["label"])

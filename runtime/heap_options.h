@@ -98,7 +98,7 @@ struct HeapOptions {
   // How fast the memory of free blocks goes back to the operating system: half
   // of what was not needed in such a time does. 0, which means at once, to
   // 1 hour, or InfiniteDuration(), which means never unless max_bytes is near.
-  absl::Duration decommit_half_life = absl::Seconds(1);
+  absl::Duration decommit_half_life = absl::Milliseconds(750);
 
   // In builds with --//:checked_handles: a HandleScope that gets more handles
   // aborts, for it probably grows in a loop. 0 is no limit.

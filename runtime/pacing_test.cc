@@ -209,13 +209,15 @@ TEST_P(HeapGenerationsTest, WhereMostDiesYoungMostCollectionsAreMinor) {
 }
 
 TEST_P(HeapGenerationsTest, WhereNothingDiesYoungMostCollectionsAreMajor) {
-  auto heap = Heap::Create(Options()).value();
+  HeapOptions options = Options();
+  options.young_bytes = 4 * kMiB;
+  auto heap = Heap::Create(options).value();
   {
     MutatorScope mutator(*heap);
     HandleScope scope(mutator);
-    constexpr size_t kNodes = 24 * kMiB / sizeof(Node);
+    constexpr size_t kNodes = 12 * kMiB / sizeof(Node);
     Churn churn(mutator, scope, kNodes);
-    churn.Replace(8 * kNodes);
+    churn.Replace(24 * kNodes);
   }
   EXPECT_LT(Count(CollectionKind::kMinor), Count(CollectionKind::kMajor));
 }
