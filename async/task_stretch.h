@@ -13,14 +13,9 @@
 // in checked builds also where the scope was opened.
 //
 // A thread is parked for the length of the stretch, but while a guard is open.
-// So a HandleScope, a Handle and a NoGcScope are of use within a guard only,
-// which is told in every build, and whatever a task opens outside of one:
-//
-//   creates a handle                          every build aborts there
-//   opens a HandleScope, and creates nothing  checked builds and those with
-//                                             --//:sealed_scopes abort there;
-//                                             in others it does nothing, even
-//                                             if it closes on another thread
+// So a task opens a HandleScope and creates a handle within a guard only: every
+// build aborts where it does so outside of one. And a guard that is open at the
+// end of the stretch is told, with the scopes in it.
 //
 // A thread that was not attached is from then on, until it ends: before the
 // heap is destroyed, or that aborts. One that was running, because it was left

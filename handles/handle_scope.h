@@ -70,9 +70,10 @@ class ABSL_LOCKABLE HandleScope {
  public:
   static constexpr bool kIsScoped = true;
 
-  // Opens a scope inside of the mutator's innermost one. Checked builds name
-  // its `place` in their messages, and abort on another thread, while that is
-  // parked, or if the scope is not on the stack.
+  // Opens a scope inside of the mutator's innermost one. Aborts, naming its
+  // `place`, while the mutator is parked. Checked builds name the place in
+  // other messages, too, and abort on another thread, or if the scope is not on
+  // the stack.
   [[nodiscard]] explicit HandleScope(
       MutatorBase& mutator ABSL_ATTRIBUTE_LIFETIME_BOUND,
       std::source_location place = std::source_location::current())

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <source_location>
 #include <utility>
 
 #include "absl/log/absl_check.h"
@@ -52,16 +53,23 @@ void LocalHandles::Extend() {
   next_ = block.next->slots.data();
 }
 
-void LocalHandles::AbortParked() const {
-  if (parked_next_ != ParkedEnd()) {
-    ABSL_LOG(FATAL)
-        << "a handle is created, or a scope opened, by a parked thread: open "
-           "an AsyncHandleGuard, or end the ParkedScope first";
-  }
+void LocalHandles::AbortParked() {
   ABSL_LOG(FATAL)
-      << "a HandleScope was opened by a parked thread, and closed when that "
-         "was running again: open it in the AsyncHandleGuard, or after the "
-         "ParkedScope, in which its handles are used";
+      << "a handle is created, or a seal begins, by a parked thread: open an "
+         "AsyncHandleGuard, or end the ParkedScope first";
+}
+
+void LocalHandles::AbortParked(std::source_location place) {
+  ABSL_LOG(FATAL) << "a scope is opened by a parked thread, at "
+                  << place.file_name() << ":" << place.line()
+                  << ": open it in an AsyncHandleGuard, or after the "
+                     "ParkedScope, in which its handles are used";
+}
+
+void LocalHandles::AbortClosedWhileParked() {
+  ABSL_LOG(FATAL)
+      << "a HandleScope was closed while its thread was parked: it closes "
+         "before the ParkedScope is opened, or after that has ended";
 }
 
 HandleSlot* LocalHandles::FindRecent(HandleSlot value) const {

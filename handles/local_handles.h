@@ -28,18 +28,14 @@
 // MutatorState), and the collector reads them after it has made sure of that
 // (acquire); while the thread is parked nobody writes them.
 //
-// A thread that is parked creates no slots: where the next one should be it
-// finds ParkedEnd, which looks like the end of a block, and the slow path
-// aborts. A scope that is opened then, in builds that do not abort at that,
-// remembers ParkedEnd and puts it back when it closes. Where the thread is
-// running again, or it is another thread that closes it, where the slots in use
-// end is lost: then creating a slot aborts, and so does a collection, until the
-// scope around it closes.
+// A thread that is parked creates no slots and opens no scopes: where the next
+// slot should be it finds ParkedEnd, which looks like the end of a block, and
+// the slow path aborts. A scope that closes then, and was opened before, puts
+// another address there, at which Unpark aborts.
 //
 // Invariants: in every block before that of the next slot all slots are in use;
 // under a seal next == null, which looks like the end of a block; while the
-// thread is parked next == ParkedEnd(), and parked_next is what it was before;
-// else parked_next == ParkedEnd().
+// thread is parked next == ParkedEnd(), and parked_next is what it was before.
 //
 // The seal is in the spirit of V8's handle scopes (HandleScopeData), where it
 // lowers a limit.
@@ -180,15 +176,13 @@ class LocalHandles {
   using Mark = std::conditional_t<kCheckedHandles, CheckedMark, UncheckedMark>;
 
   // Opens a scope, at a place of the program: returns what its CloseScope
-  // needs. Builds that count scopes abort while parked, checked ones on another
-  // thread as well.
+  // needs. Aborts while parked, in checked builds on another thread as well.
   Mark OpenScope(std::source_location place = std::source_location::current()) {
-    // First, for it may throw.
+    // Before it is counted, for it may throw.
     const Mark mark = MakeMark<Mark>(place);
-    if constexpr (kCountsScopes) {
-      CheckNotParked();
-      ++depth_;
-    }
+    if (mark.next == ParkedEnd()) [[unlikely]]
+      AbortParked(place);
+    if constexpr (kCountsScopes) ++depth_;
     return mark;
   }
 
@@ -223,13 +217,13 @@ class LocalHandles {
   // Frees blocks none of whose slots is in use, but for some: to be called now
   // and then.
   void FreeSpares() {
-    HandleSlot* const next = NextSlotIfKnown();
-    if (next != nullptr && BlockOf(next).next != nullptr) [[unlikely]]
+    HandleSlot* const next = NextSlot();
+    if (BlockOf(next).next != nullptr) [[unlikely]]
       FreeSpares(BlockOf(next));
   }
 
-  // From now on Create aborts, and checked builds watch over the use of scopes
-  // and handles as well.
+  // From now on Create and OpenScope abort, and checked builds watch over the
+  // use of scopes and handles as well.
   //
   // REQUIRES: it is not parked.
   void Park() {
@@ -237,13 +231,12 @@ class LocalHandles {
     parked_next_ = next_;
     next_ = ParkedEnd();
   }
-  // Ends that.
+  // Ends that. Aborts if a scope that was opened before has closed meanwhile.
   void Unpark() {
     if constexpr (kCheckedHandles) ledger_->Unpark();
-    // Else a scope that was opened before has closed meanwhile.
-    if (next_ == ParkedEnd()) [[likely]]
-      next_ = parked_next_;
-    parked_next_ = ParkedEnd();
+    if (next_ != ParkedEnd()) [[unlikely]]
+      AbortClosedWhileParked();
+    next_ = parked_next_;
   }
 
   // In checked builds aborts on another thread, or while parked, where `what`
@@ -340,26 +333,20 @@ class LocalHandles {
     return reinterpret_cast<HandleSlot*>(uintptr_t{kBlockBytes});
   }
 
-  // Where the slots in use end, also under a seal or while parked; null if that
-  // is not known.
-  HandleSlot* NextSlotIfKnown() const {
-    HandleSlot* next = next_ != ParkedEnd() ? next_ : parked_next_;
-    if (next == ParkedEnd()) return nullptr;
+  // Where the slots in use end, also under a seal or while parked.
+  HandleSlot* NextSlot() const {
+    HandleSlot* const next = next_ != ParkedEnd() ? next_ : parked_next_;
     return next != nullptr ? next : sealed_next_;
   }
-  // The same. Aborts if it is not known.
-  HandleSlot* NextSlot() const {
-    HandleSlot* next = NextSlotIfKnown();
-    if (next == nullptr) [[unlikely]]
-      AbortParked();
-    return next;
-  }
-  // Aborts while parked, or where a scope that was opened then has closed.
   void CheckNotParked() const {
     if (next_ == ParkedEnd()) [[unlikely]]
       AbortParked();
   }
-  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE void AbortParked() const;
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void AbortParked();
+  // The same where a scope is opened at `place`.
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void AbortParked(
+      std::source_location place);
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void AbortClosedWhileParked();
 
   // By template, for of the members of each only some are compiled.
   template <class M>
@@ -417,8 +404,8 @@ class LocalHandles {
 
   // Null under a seal; ParkedEnd() while parked.
   HandleSlot* next_;
-  // While parked what next_ was before; else ParkedEnd().
-  HandleSlot* parked_next_ = ParkedEnd();
+  // While parked what next_ was before.
+  HandleSlot* parked_next_ = nullptr;
   // Where the slots in use end that a seal protects, while one is in force.
   HandleSlot* sealed_next_ = nullptr;
   int depth_ = 0;

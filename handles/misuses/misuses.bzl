@@ -652,10 +652,9 @@ MISUSES = [
                 "note": "in tasks of `SpawnWithGc` and `GcScope`",
             },
             {
-                "id": "creates_a_handle_in_a_task_without_a_guard",
-                "title": "has a task that creates a handle outside of a guard, in a `HandleScope` of its own or another",
-                "every": ["async/spawn_test.cc:SpawnDeathTest.OutsideOfAGuardATaskCreatesNoHandleInAnyBuild"],
-                "note": "a `HandleScope` in which none is created is told in checked builds and with `--//:sealed_scopes`, where it opens",
+                "id": "opens_a_scope_in_a_task_without_a_guard",
+                "title": "has a task that opens a `HandleScope`, or creates a handle in another, outside of a guard",
+                "every": ["async/spawn_test.cc:SpawnDeathTest.OutsideOfAGuardATaskOpensNoScopeInAnyBuild"],
             },
             {
                 "id": "runs_a_task_without_gc",
@@ -1008,8 +1007,13 @@ MISUSES = [
             {
                 "id": "opens_a_scope_while_parked",
                 "title": "opens a scope while its thread is parked",
-                "checked": ["handles/local_handles_test.cc:LocalHandlesDeathTest.AScopeThatAParkedThreadOpensIsToldWhereTheyCount"],
-                "note": "`--//:sealed_scopes` is enough; in other builds it creates nothing, and if it closes when the thread runs again the next handle aborts",
+                "every": ["handles/local_handles_test.cc:LocalHandlesDeathTest.AParkedThreadOpensNoScope"],
+            },
+            {
+                "id": "closes_a_scope_while_parked",
+                "title": "closes, while its thread is parked, a scope that was opened before",
+                "every": ["handles/local_handles_test.cc:LocalHandlesDeathTest.AScopeThatAParkedThreadClosesIsTold"],
+                "note": "in unchecked builds when the thread runs again",
             },
             {
                 "id": "uses_a_handle_after_leaving",
