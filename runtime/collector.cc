@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -33,6 +34,7 @@
 #include "bibop/runtime/memory_keeper.h"
 #include "bibop/runtime/missing_roots.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/pacer.h"
 #include "bibop/runtime/safepoints.h"
 #include "bibop/runtime/stress.h"
 #include "bibop/runtime/stress_options.h"
@@ -46,24 +48,12 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMostInPause = 2048;
 // What an incremental step marks.
 constexpr size_t kStep = 4096;
-// What a cycle takes besides tracing, as if so much more were traced.
-constexpr int64_t kBytesTracedBeside = int64_t{256} << 10;
-// Minor cycles that free less than major ones for the same work are tried again
-// after so many of those, at most.
-constexpr int kMostMajors = 32;
 // After so many minor cycles a major one comes.
 constexpr int kMostMinors = 200;
 // The cards of so many blocks are cleaned in an incremental step.
 constexpr size_t kBlocksCleanedInStep = 256;
-// A heap with less alive is collected by the thread that finds it due: to wake
-// another up would take longer.
-constexpr int64_t kSmallBytes = int64_t{1} << 20;
-// While a cycle runs mutators go on until they have allocated so many times the
-// budget again: to wait for its end takes longer than any pause, so only who
-// allocates several times as fast as objects are marked has to. A small heap is
-// marked in some milliseconds, and is to stay small.
-constexpr double kBudgetsBeforeWait = 3;
-constexpr double kBudgetsBeforeWaitIfSmall = 0.25;
+// Idle time is used where this share of the budget is spent, at least.
+constexpr int64_t kIdleShare = 4;
 
 // How many threads mark besides the one that drives.
 int Helpers(const HeapOptions& options) {
@@ -114,9 +104,11 @@ Collector::Collector(const HeapOptions& options, ObjectHeap& objects,
       objects_(objects),
       safepoints_(safepoints),
       keeper_(keeper),
-      cycle_(objects, roots, Helpers(options), options.generations) {
+      cycle_(objects, roots, Helpers(options), options.generations),
+      mark_start_(Clock::now()),
+      pacer_(options) {
   objects_.SetLimit(options_.soft_limit_bytes);
-  SetBudget(0, 1);
+  SetBudget(/*mutators=*/1);
 }
 
 void Collector::Stop() {
@@ -129,78 +121,30 @@ void Collector::Stop() {
   cycle_.GiveUp();
 }
 
-int64_t Collector::MinBudget(int64_t mutators) const {
-  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
-  return std::max(for_one, std::min(mutators * for_one, small));
-}
-
-int64_t Collector::MajorBudget(int64_t live_bytes, int64_t mutators) const {
-  const auto grown = static_cast<int64_t>(static_cast<double>(live_bytes) *
-                                          (options_.growth_factor - 1.0));
-  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  return std::max({grown, MinBudget(mutators),
-                   std::min(8 * live_bytes, small - live_bytes)});
-}
-
-void Collector::NoteYield(int64_t live_bytes) {
-  // Of what was alive or made when the mark began.
-  const int64_t survived = live_bytes - current_.born_bytes;
-  const int64_t freed = old_before_ + current_.allocated_bytes - survived;
-  const double yield =
-      static_cast<double>(std::max(freed, int64_t{0})) /
-      static_cast<double>(cycle_.traced_bytes() + kBytesTracedBeside);
-  // What is born during a mark is among what is allocated until the next.
-  old_before_ = survived;
-  if (current_.kind == CollectionKind::kMajor) {
-    major_yield_ = yield;
-    if (majors_to_try_ > 0) --majors_to_try_;
-    return;
-  }
-  minor_yield_ = yield;
-  if (minor_yield_ >= major_yield_) {
-    majors_between_tries_ = 1;
-  } else {
-    majors_to_try_ = majors_between_tries_;
-    majors_between_tries_ = std::min(2 * majors_between_tries_, kMostMajors);
-  }
-}
-
-void Collector::SetBudget(int64_t live_bytes, int64_t mutators) {
-  NoteYield(live_bytes);
-  const bool was_major = current_.kind == CollectionKind::kMajor;
-  if (was_major) {
-    major_budget_ = MajorBudget(live_bytes, mutators);
-    room_ = live_bytes + major_budget_;
-    // What is allocated beside the next mark has to have room, too.
-    const int64_t limit = static_cast<int64_t>(options_.soft_limit_bytes) -
-                          std::max(objects_.external_bytes(), int64_t{0}) -
-                          current_.born_bytes;
-    const int64_t least = live_bytes + MinBudget(mutators);
-    room_ = std::max(std::min(room_, limit), least);
-    major_budget_ = room_ - live_bytes;
-  }
-  const int64_t left = std::max(room_ - live_bytes, int64_t{0});
-  int64_t budget = left;
-  next_kind_ = CollectionKind::kMajor;
-  // Where little is alive a major cycle takes one pause.
-  if (options_.generations && live_bytes > kSmallBytes && majors_to_try_ == 0 &&
-      (was_major || left >= major_budget_ / 3)) {
-    next_kind_ = CollectionKind::kMinor;
-    budget = std::min(budget, static_cast<int64_t>(options_.young_bytes));
-  }
-  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
-  const int64_t due_at = AllocatedBytes() + budget;
-  due_at_bytes_.store(due_at, std::memory_order_relaxed);
-  const double beside =
-      live_bytes < small / 2 ? kBudgetsBeforeWaitIfSmall : kBudgetsBeforeWait;
-  wait_at_bytes_.store(
-      due_at + static_cast<int64_t>(beside * static_cast<double>(std::max(
-                                                 budget, major_budget_))),
-      std::memory_order_relaxed);
-  is_small_.store(
-      live_bytes <= kSmallBytes && !(stress_.Schedules() && stress_.Toss()),
-      std::memory_order_relaxed);
+void Collector::SetBudget(int64_t mutators) {
+  const Pacer::Plan plan =
+      pacer_.PlanAfter({.kind = current_.kind,
+                        .live_bytes = current_.live_bytes,
+                        .born_bytes = current_.born_bytes,
+                        .allocated_bytes = current_.allocated_bytes,
+                        .traced_bytes = cycle_.traced_bytes(),
+                        .mark_time = current_.mark_time,
+                        .since_before = since_mark_before_,
+                        .external_bytes = objects_.external_bytes(),
+                        .mutators = mutators});
+  next_kind_ = plan.kind;
+  const int64_t now = AllocatedBytes();
+  idle_at_bytes_.store(now + plan.budget / kIdleShare,
+                       std::memory_order_relaxed);
+  wait_at_bytes_.store(now + plan.most, std::memory_order_relaxed);
+  // A heap with little alive is collected by the thread that finds it due: to
+  // wake another up would take longer.
+  is_small_.store(current_.live_bytes <= Pacer::kSmallBytes &&
+                      !(stress_.Schedules() && stress_.Toss()),
+                  std::memory_order_relaxed);
+  absl::MutexLock lock(mutex_);
+  due_at_bytes_.store(asked_ ? 0 : now + plan.budget,
+                      std::memory_order_relaxed);
 }
 
 bool Collector::ExceedSoftLimit(size_t size) {
@@ -270,6 +214,36 @@ void Collector::Collect(CycleCause cause, CollectionKind kind, Mutator* self) {
     const absl::Cleanup stop = [this] { StopDriving(); };
     DriveToEnd(cause, kind);
   }
+}
+
+void Collector::Request(CollectionKind kind) {
+  if (!options_.generations) kind = CollectionKind::kMajor;
+  absl::MutexLock lock(mutex_);
+  if (asked_ != CollectionKind::kMajor) asked_ = kind;
+  due_at_bytes_.store(0, std::memory_order_relaxed);
+  if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
+}
+
+bool Collector::CollectWhenIdle(Mutator* self) {
+  if (self != nullptr) self->NoteStack();
+  {
+    absl::MutexLock lock(mutex_);
+    CheckDoesNotDrive();
+    if (begun_ == ended_ &&
+        AllocatedBytes() < idle_at_bytes_.load(std::memory_order_relaxed)) {
+      return false;
+    }
+    if (options_.mode == CollectionMode::kConcurrent) {
+      if (begun_ == ended_) {
+        due_at_bytes_.store(0, std::memory_order_relaxed);
+        requested_ = true;
+      }
+      return false;
+    }
+    if (!TryDrive()) return false;
+  }
+  const absl::Cleanup stop = [this] { StopDriving(); };
+  return !Step(CycleCause::kIdle, next_kind_, kStep);
 }
 
 void Collector::CollectForStress(Mutator& self) {
@@ -349,7 +323,8 @@ void Collector::Run() {
       DriveToEnd(CycleCause::kBudgetSpent, next_kind_);
     }
     absl::MutexLock lock(mutex_);
-    requested_ = false;
+    // Else it was asked for after this one began.
+    requested_ = asked_.has_value();
     driver_ = {};
   }
 }
@@ -425,6 +400,14 @@ size_t Collector::MostInFirstPause() const {
 void Collector::Begin(CycleCause cause, CollectionKind kind) {
   current_ = {};
   current_.cause = cause;
+  {
+    absl::MutexLock lock(mutex_);
+    if (asked_ == CollectionKind::kMajor) kind = CollectionKind::kMajor;
+    if (asked_ && cause == CycleCause::kBudgetSpent) {
+      current_.cause = CycleCause::kRequested;
+    }
+    asked_.reset();
+  }
   // A block that minor ones leave alone is not taken for one that was swept for
   // the last mark, whose numbers come again.
   if (minors_since_major_ == kMostMinors) kind = CollectionKind::kMajor;
@@ -449,7 +432,9 @@ void Collector::Begin(CycleCause cause, CollectionKind kind) {
       absl::MutexLock lock(mutex_);
       ++begun_;
     }
-    mark_start_ = Clock::now();
+    const Clock::time_point now = Clock::now();
+    since_mark_before_ = absl::FromChrono(now - mark_start_);
+    mark_start_ = now;
     cycle_.StartMark(mutators, kind);
     if (all_stopped) cycle_.CleanCardsOfSome(CollectionCycle::kEverything);
     if (most == 0 || !cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) {
@@ -491,7 +476,7 @@ void Collector::NoteMarked(CollectionCycle::Mutators mutators) {
   current_.allocated_objects = allocated.objects;
   current_.allocated_bytes = allocated.bytes;
   current_.born_bytes = cycle_.born_bytes();
-  SetBudget(live.bytes, static_cast<int64_t>(mutators.size()));
+  SetBudget(static_cast<int64_t>(mutators.size()));
 }
 
 void Collector::CheckMarked(CollectionCycle::Mutators mutators,

@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -43,6 +44,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/memory_keeper.h"
+#include "bibop/runtime/pacer.h"
 #include "bibop/runtime/safepoints.h"
 #include "bibop/runtime/stress.h"
 
@@ -73,6 +75,16 @@ class Collector {
   // mutator, or null. Aborts during a collection in what that calls.
   void Collect(CycleCause cause, CollectionKind kind, Mutator* self)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Has a cycle of that kind, or a major one, begin soon: the collector's
+  // thread runs it, or, in modes without one, who allocates next. Any thread
+  // may call it, even in a collection.
+  void Request(CollectionKind kind) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // If a good part of the budget is spent: does that for the kind that would
+  // come next; in modes without a thread runs a step or all of it here. Returns
+  // whether there is more to do here. `self` as for Collect.
+  bool CollectWhenIdle(Mutator* self) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Does what is due, if so much was allocated that something is: runs a cycle
   // or a step of one, or has the collector's thread run one. Waits only if that
@@ -117,14 +129,9 @@ class Collector {
     return objects_.allocated().bytes +
            external_allocated_.load(std::memory_order_relaxed);
   }
-  // How much may be allocated between two cycles, at least, and after a major
-  // one where no limit is near.
-  int64_t MinBudget(int64_t mutators) const;
-  int64_t MajorBudget(int64_t live_bytes, int64_t mutators) const;
-  // When a cycle has ended: says when the next is due, and which kind it is.
-  void SetBudget(int64_t live_bytes, int64_t mutators);
-  // Notes what the current cycle freed for its work.
-  void NoteYield(int64_t live_bytes);
+  // When a mark has finished: says when the next cycle is due, and which kind
+  // it is.
+  void SetBudget(int64_t mutators) ABSL_LOCKS_EXCLUDED(mutex_);
   void CollectDue(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs a cycle, and perhaps the beginning of another, beside which the
   // mutator then runs.
@@ -186,25 +193,13 @@ class Collector {
   CollectionCycle cycle_;
   CycleStats current_;
   std::chrono::steady_clock::time_point mark_start_;
+  absl::Duration since_mark_before_ = absl::ZeroDuration();
   std::chrono::steady_clock::time_point cycle_start_;
   std::chrono::steady_clock::time_point major_end_;
-  // What the last major cycle leaves room for: that many bytes alive and
-  // allocated together, of which so many were free. And the kind of the next
-  // cycle that a spent budget causes.
-  int64_t room_ = 0;
-  int64_t major_budget_ = 0;
+  Pacer pacer_;
+  // The kind of the next cycle that a spent budget causes.
   CollectionKind next_kind_ = CollectionKind::kMajor;
-  // What the cycle before found alive, without what was born meanwhile.
-  int64_t old_before_ = 0;
   int minors_since_major_ = 0;
-  // How many bytes the last cycles of each kind freed for each that they
-  // traced. Not in a time: others may have had the processor.
-  double major_yield_ = 0;
-  double minor_yield_ = 0;
-  // After so many more major cycles a minor one is tried although the last was
-  // worse; if it is again, after twice as many.
-  int majors_to_try_ = 0;
-  int majors_between_tries_ = 1;
 
   // The sum of all positive adjustments of external bytes. Written by any
   // thread, read by running mutators; orders nothing: relaxed.
@@ -213,6 +208,8 @@ class Collector {
   // mutators wait for one that is under way. Written by who drives, read by
   // running mutators, for whom an old value does: relaxed.
   std::atomic<int64_t> due_at_bytes_ = 0;
+  // And at which one is worth while where the program has nothing else to do.
+  std::atomic<int64_t> idle_at_bytes_ = 0;
   std::atomic<int64_t> wait_at_bytes_ = 0;
   // Whether little was found alive. In the same way.
   std::atomic<bool> is_small_ = true;
@@ -225,6 +222,8 @@ class Collector {
   std::thread::id driver_ ABSL_GUARDED_BY(mutex_);
   // Whether the collector's thread is to run a cycle, or is about to.
   bool requested_ ABSL_GUARDED_BY(mutex_) = false;
+  // What Request was told since a cycle began.
+  std::optional<CollectionKind> asked_ ABSL_GUARDED_BY(mutex_);
   // How many cycles have begun to mark, finished clearing, and ended.
   int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t cleared_ ABSL_GUARDED_BY(mutex_) = 0;

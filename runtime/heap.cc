@@ -106,19 +106,29 @@ void Heap::Collect(CollectionKind kind) {
 }
 
 void Heap::Collect(CycleCause cause, CollectionKind kind) {
+  collector_->Collect(cause, kind, CheckMayCollectHere());
+}
+
+void Heap::CollectSoon(CollectionKind kind) {
+  fork_check_.CheckSameProcess();
+  collector_->Request(kind);
+}
+
+bool Heap::CollectWhenIdle() {
+  return collector_->CollectWhenIdle(CheckMayCollectHere());
+}
+
+Mutator* Heap::CheckMayCollectHere() const {
   fork_check_.CheckSameProcess();
   objects_->CheckMayCollect();
   MutatorBase* self = MutatorBase::LatestOfThisThread();
   while (self != nullptr && &self->object_heap() != objects_.get()) {
     self = self->next_of_thread();
   }
-  if (self == nullptr || self->parked()) {
-    collector_->Collect(cause, kind, nullptr);
-  } else {
-    self->CheckMayCollect();
-    // All mutators of a Heap are Mutators.
-    collector_->Collect(cause, kind, static_cast<Mutator*>(self));
-  }
+  if (self == nullptr || self->parked()) return nullptr;
+  self->CheckMayCollect();
+  // All mutators of a Heap are Mutators.
+  return static_cast<Mutator*>(self);
 }
 
 HeapStats Heap::stats() const {

@@ -86,6 +86,21 @@ class Heap {
   void Collect(CollectionKind kind = CollectionKind::kMajor)
       ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
+  // The same, but returns at once. In concurrent mode the collection begins on
+  // the heap's own thread; in the others, where there is none, when a thread
+  // next allocates and needs memory for it. One that had begun to mark does not
+  // count. Any thread may call it, a destructor too.
+  void CollectSoon(CollectionKind kind = CollectionKind::kMajor);
+
+  // Says that the calling thread has nothing else to do: a good time for a
+  // collection that would come soon. Does nothing if less than a quarter of the
+  // budget was spent since the last. Otherwise concurrent mode has the heap's
+  // own thread collect, and returns false. The other modes collect here: an
+  // incremental one for some hundred microseconds, and returns true while there
+  // is more to do, to be called again; a stop-the-world one all in one pause.
+  // Who may call it, and when it aborts, is as for Collect.
+  bool CollectWhenIdle() ABSL_LOCKS_EXCLUDED(internal::no_gc);
+
   // Says that objects own `delta` more bytes of memory outside of the heap, or
   // fewer: a buffer from malloc, a mapped file. They count against max_bytes
   // and make collections due sooner, but never cause one here; where that is
@@ -114,6 +129,9 @@ class Heap {
   // one.
   absl::Status StartThreads();
   void Collect(CycleCause cause, CollectionKind kind);
+  // The calling thread's mutator if that is running; else null. Aborts where no
+  // collection may run.
+  Mutator* CheckMayCollectHere() const;
 
   const internal::ForkCheck fork_check_;
   const HeapOptions options_;

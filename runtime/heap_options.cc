@@ -38,6 +38,8 @@ absl::Status Validate(const HeapOptions& options) {
   status.Update(
       InRange("young_bytes", options.young_bytes, kMinBudget, Cage::kCapacity));
   status.Update(InRange("growth_factor", options.growth_factor, 1.1, 16.0));
+  status.Update(
+      InRange("processors_per_gib", options.processors_per_gib, 0.001, 1000.0));
   status.Update(InRange("markers", options.markers, 0, 256));
   status.Update(InRange("safepoint_warning", options.safepoint_warning,
                         absl::Milliseconds(1), absl::InfiniteDuration()));

@@ -26,6 +26,16 @@ enum class CollectionMode {
   kStopTheWorld,
 };
 
+// By which rule a heap grows that has much alive.
+enum class Pacing {
+  // With what is alive: HeapOptions::growth_factor.
+  kGrowthFactor,
+  // With the square root of what is alive times how fast the program allocates,
+  // over how fast objects are marked, so that of several heaps, or times, those
+  // get the memory that save most by it: HeapOptions::processors_per_gib.
+  kSquareRoot,
+};
+
 struct HeapOptions {
   // How much of a collection happens while mutators run.
   CollectionMode mode = CollectionMode::kConcurrent;
@@ -67,18 +77,24 @@ struct HeapOptions {
   //                                     are small_heap_bytes
   //   from small_heap_bytes / 2         alive * (growth_factor - 1)
   //
-  // (The last line for a growth_factor of 2.) A program whose objects die young
-  // so allocates in memory that is still in its processor's cache; one with
-  // more alive has fewer collections, whose cost grows with what is alive. If
-  // the budget is more than the heap has room for, a collection runs when the
-  // heap is full.
+  // (The last line for a growth_factor of 2; by kSquareRoot it is another, and
+  // holds wherever it is more.) A program whose objects die young so allocates
+  // in memory that is still in its processor's cache; one with more alive has
+  // fewer collections, whose cost grows with what is alive. With as much alive
+  // as in the last line, one that runs beside the program begins earlier, so
+  // that it ends when the budget is spent. If the budget is more than the heap
+  // has room for, a collection runs when the heap is full.
   //
   // Both 64 KiB to Cage::kCapacity; the first is by default two second-level
   // caches: no slower than one, and half as many collections.
   size_t min_budget_bytes = size_t{2} << 20;
   size_t small_heap_bytes = size_t{45} << 20;
+  Pacing pacing = Pacing::kGrowthFactor;
   // 1.1 to 16.
   double growth_factor = 2.0;
+  // For kSquareRoot, the price of memory: the heap gets another GiB where that
+  // saves so much of a processor's time, about. 0.001 to 1000.
+  double processors_per_gib = 0.5;
 
   // Whether there are minor collections, between two others: they look only at
   // what was allocated since the last one, and at the old objects that

@@ -12,9 +12,10 @@ namespace bibop {
 
 // Why a collection ran.
 enum class CycleCause {
-  kRequested,    // Heap::Collect was called
+  kRequested,    // Heap::Collect or CollectSoon was called
   kBudgetSpent,  // so much was allocated since the last one
   kHeapFull,     // an allocation found no room
+  kIdle,         // Heap::CollectWhenIdle was called
   kStress,       // HeapOptions::stress asked for it
 };
 

@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "bibop/containers/containers.h"
 #include "bibop/handles/array.h"
 #include "bibop/handles/handle.h"
@@ -250,6 +252,104 @@ TEST_P(HeapGenerationsTest, WithoutGenerationsEveryCollectionIsMajor) {
   EXPECT_EQ(Count(CollectionKind::kMinor), 0);
   EXPECT_GT(Count(CollectionKind::kMajor), 2);
 }
+
+// ---- collections that are asked for, and those of idle time ----
+
+class AskedTest : public ::testing::TestWithParam<CollectionMode> {
+ protected:
+  // What the last collection was caused by.
+  HeapOptions Options() {
+    return {.mode = GetParam(),
+            .stress = kNoStress,
+            .on_cycle_end = [this](const CycleStats& cycle) {
+              const absl::MutexLock lock(mutex_);
+              causes_.push_back(cycle.cause);
+            }};
+  }
+  // Waits up to ten seconds for so many collections; returns the last's cause.
+  std::optional<CycleCause> CauseOfCollection(size_t number) {
+    const absl::MutexLock lock(mutex_);
+    const auto there = [this, number]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return causes_.size() >= number;
+    };
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&there), absl::Seconds(10))) {
+      return std::nullopt;
+    }
+    EXPECT_EQ(causes_.size(), number);
+    return causes_.back();
+  }
+  bool HasThread() const { return GetParam() == CollectionMode::kConcurrent; }
+
+  absl::Mutex mutex_;
+  std::vector<CycleCause> causes_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_P(AskedTest, ASoonOneComesWithoutTheCaller) {
+  auto heap = Heap::Create(Options()).value();
+  MutatorScope mutator(*heap);
+  {
+    HandleScope scope(mutator);
+    Churn churn(mutator, scope, kMiB / sizeof(Node));
+  }
+  ASSERT_EQ(heap->stats().cycles, 0);
+  heap->CollectSoon();
+  // Where it has no thread it is the next allocations that collect; in the
+  // others this need not do anything.
+  for (int i = 0; i < 20'000 && !HasThread(); ++i) {
+    HandleScope scope(mutator);
+    scope.New<Node>();
+  }
+  const ParkedScope parked(mutator);
+  EXPECT_EQ(CauseOfCollection(1), CycleCause::kRequested);
+  EXPECT_LT(heap->stats().live_bytes, kMiB);
+}
+
+TEST_P(AskedTest, OneThatIsAskedForInACollectionComesAfterIt) {
+  HeapOptions options = Options();
+  Heap* asked = nullptr;
+  options.on_cycle_end =
+      [&, note = options.on_cycle_end](const CycleStats& cycle) {
+        if (cycle.cycle == 1) asked->CollectSoon();
+        note(cycle);
+      };
+  auto heap = Heap::Create(options).value();
+  asked = heap.get();
+  heap->Collect();
+  if (!HasThread()) {
+    MutatorScope mutator(*heap);
+    HandleScope scope(mutator);
+    scope.New<Node>();
+  }
+  EXPECT_EQ(CauseOfCollection(2), CycleCause::kRequested);
+}
+
+TEST_P(AskedTest, IdleTimeIsUsedOnceAQuarterOfTheBudgetIsSpent) {
+  HeapOptions options = Options();
+  options.min_budget_bytes = 16 * kMiB;
+  auto heap = Heap::Create(options).value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  EXPECT_FALSE(heap->CollectWhenIdle());
+  Churn churn(mutator, scope, 2 * kMiB / sizeof(Node));
+  EXPECT_FALSE(heap->CollectWhenIdle());
+  EXPECT_EQ(heap->stats().cycles, 0) << "that is not worth while";
+  churn.Replace(4 * kMiB / sizeof(Node));
+  int calls = 1;
+  while (heap->CollectWhenIdle()) ++calls;
+  {
+    const ParkedScope parked(mutator);
+    EXPECT_TRUE(CauseOfCollection(1).has_value());
+  }
+  EXPECT_EQ(calls > 1, GetParam() == CollectionMode::kIncremental) << calls;
+  EXPECT_LT(heap->stats().live_bytes, 3 * kMiB);
+  EXPECT_FALSE(heap->CollectWhenIdle());
+  EXPECT_EQ(heap->stats().cycles, 1) << "nothing was allocated since";
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, AskedTest,
+                         ::testing::Values(CollectionMode::kConcurrent,
+                                           CollectionMode::kIncremental,
+                                           CollectionMode::kStopTheWorld));
 
 INSTANTIATE_TEST_SUITE_P(Modes, HeapGenerationsTest,
                          ::testing::Values(CollectionMode::kConcurrent,

@@ -1,0 +1,139 @@
+#include "bibop/runtime/pacer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "bibop/heap/heap_phase.h"
+#include "bibop/runtime/heap_options.h"
+
+namespace bibop {
+namespace {
+
+// What a cycle takes besides tracing, as if so much more were traced.
+constexpr int64_t kBytesTracedBeside = int64_t{256} << 10;
+// Minor cycles that free less than major ones for the same work are tried again
+// after so many of those, at most.
+constexpr int kMostMajors = 32;
+// A mark of less says nothing of rates.
+constexpr int64_t kLeastForRates = Pacer::kSmallBytes;
+// What is expected to be allocated beside a mark takes this share of the budget
+// at most: or a program that allocates faster than objects are marked would be
+// collected all the time.
+constexpr double kMostBeside = 0.75;
+// While a cycle runs mutators go on until they have allocated so many times the
+// budget beyond it: to wait for its end takes longer than any pause, so only
+// who allocates several times as fast as objects are marked has to. A small
+// heap is marked in some milliseconds, and is to stay small.
+constexpr double kBudgetsBeforeWait = 3;
+constexpr double kBudgetsBeforeWaitIfSmall = 0.25;
+
+}  // namespace
+
+int64_t Pacer::MinBudget(int64_t mutators) const {
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  const auto for_one = static_cast<int64_t>(options_.min_budget_bytes);
+  return std::max(for_one, std::min(mutators * for_one, small));
+}
+
+double Pacer::Growth(int64_t live_bytes) const {
+  const auto live = static_cast<double>(live_bytes);
+  if (options_.pacing == Pacing::kGrowthFactor || trace_rate_.mean() == 0 ||
+      allocation_rate_.mean() == 0) {
+    return live * (options_.growth_factor - 1.0);
+  }
+  // With a budget of b bytes, marking takes rate/b * live/trace_rate
+  // processors, and the budget is worth b * price: the sum is least where the
+  // two are equal.
+  constexpr double kGiB = 1 << 30;
+  const double price = options_.processors_per_gib / kGiB;
+  return std::sqrt(live * allocation_rate_.mean() /
+                   (trace_rate_.mean() * price));
+}
+
+int64_t Pacer::MajorBudget(const Cycle& cycle) const {
+  const int64_t live_bytes = cycle.live_bytes;
+  const double most = static_cast<double>(options_.max_bytes);
+  const auto grown = static_cast<int64_t>(std::min(Growth(live_bytes), most));
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  return std::max({grown, MinBudget(cycle.mutators),
+                   std::min(8 * live_bytes, small - live_bytes)});
+}
+
+int64_t Pacer::Beside(int64_t traced_bytes, int64_t left) const {
+  if (traced_bytes < static_cast<int64_t>(options_.small_heap_bytes) / 2) {
+    return 0;
+  }
+  return static_cast<int64_t>(
+      std::min(born_for_traced_.mean() * static_cast<double>(traced_bytes),
+               kMostBeside * static_cast<double>(left)));
+}
+
+void Pacer::NoteRates(const Cycle& cycle) {
+  if (cycle.traced_bytes < kLeastForRates) return;
+  const auto traced = static_cast<double>(cycle.traced_bytes);
+  const double marking = absl::ToDoubleSeconds(cycle.mark_time);
+  const double since = absl::ToDoubleSeconds(cycle.since_before);
+  born_for_traced_.Add(static_cast<double>(cycle.born_bytes) / traced);
+  if (marking > 0) trace_rate_.Add(traced / marking);
+  if (since > 0) {
+    allocation_rate_.Add(static_cast<double>(cycle.allocated_bytes) / since);
+  }
+}
+
+void Pacer::NoteYield(const Cycle& cycle) {
+  // Of what was alive or made when the mark began.
+  const int64_t survived = cycle.live_bytes - cycle.born_bytes;
+  const int64_t freed = old_before_ + cycle.allocated_bytes - survived;
+  const double yield =
+      static_cast<double>(std::max(freed, int64_t{0})) /
+      static_cast<double>(cycle.traced_bytes + kBytesTracedBeside);
+  // What is born during a mark is among what is allocated until the next.
+  old_before_ = survived;
+  if (cycle.kind == CollectionKind::kMajor) {
+    major_yield_ = yield;
+    if (majors_to_try_ > 0) --majors_to_try_;
+  } else if (yield >= major_yield_) {
+    majors_between_tries_ = 1;
+  } else {
+    majors_to_try_ = majors_between_tries_;
+    majors_between_tries_ = std::min(2 * majors_between_tries_, kMostMajors);
+  }
+}
+
+Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
+  NoteRates(cycle);
+  NoteYield(cycle);
+  const int64_t live_bytes = cycle.live_bytes;
+  const bool was_major = cycle.kind == CollectionKind::kMajor;
+  if (was_major) {
+    room_ = live_bytes + MajorBudget(cycle);
+    // What is allocated beside the next mark has to have room, too.
+    const int64_t limit = static_cast<int64_t>(options_.soft_limit_bytes) -
+                          std::max(cycle.external_bytes, int64_t{0}) -
+                          cycle.born_bytes;
+    const int64_t least = live_bytes + MinBudget(cycle.mutators);
+    room_ = std::max(std::min(room_, limit), least);
+    major_budget_ = room_ - live_bytes;
+  }
+  const int64_t left = std::max(room_ - live_bytes, int64_t{0});
+  Plan plan;
+  // Where little is alive a major cycle takes one pause.
+  if (options_.generations && live_bytes > kSmallBytes && majors_to_try_ == 0 &&
+      (was_major || left >= major_budget_ / 3)) {
+    plan.kind = CollectionKind::kMinor;
+    plan.budget = std::min(left, static_cast<int64_t>(options_.young_bytes));
+  } else {
+    plan.budget = left - Beside(live_bytes - cycle.born_bytes, left);
+  }
+  const auto small = static_cast<int64_t>(options_.small_heap_bytes);
+  const double budgets =
+      live_bytes < small / 2 ? kBudgetsBeforeWaitIfSmall : kBudgetsBeforeWait;
+  const int64_t end = plan.kind == CollectionKind::kMajor ? left : plan.budget;
+  plan.most = end + static_cast<int64_t>(budgets * static_cast<double>(std::max(
+                                                       end, major_budget_)));
+  return plan;
+}
+
+}  // namespace bibop

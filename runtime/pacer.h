@@ -1,0 +1,126 @@
+// Pacer: how much may be allocated until the next collection is due, and which
+// kind that is, from what the last ones found and took.
+//
+// After a major collection the heap has *room* for what is alive and a budget,
+// by one of two rules (HeapOptions::pacing):
+//
+//   kGrowthFactor   the budget grows as what is alive does
+//   kSquareRoot     and as the root of what is alive, times how fast it is
+//                   allocated in, over how fast it is marked: MemBalancer (M.
+//                   Kirisame, P. Shenoy, P. Panchekha: "Optimal heap limits for
+//                   reducing browser memory use", OOPSLA 2022)
+//
+// In a large heap a major collection that runs beside mutators is due before
+// the room is used up: by as much as will be allocated while it marks, if that
+// goes as in the collections before (as Go's collector does, R. Hudson 2015).
+// Which kind comes
+// next is chosen by how many bytes each freed for each that it traced.
+//
+// Knows no threads and no clock. Used by the thread that drives collections.
+//
+// Invariants: a plan's budget is never negative, and beyond what is alive
+// there is always room for the least budget, whatever the limit.
+
+#ifndef BIBOP_RUNTIME_PACER_H_
+#define BIBOP_RUNTIME_PACER_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "bibop/heap/heap_phase.h"
+#include "bibop/runtime/heap_options.h"
+
+namespace bibop {
+
+class Pacer {
+ public:
+  // What a collection found whose mark has finished. Bytes are those of cells.
+  struct Cycle {
+    CollectionKind kind = CollectionKind::kMajor;
+    // As CycleStats says.
+    int64_t live_bytes = 0;
+    int64_t born_bytes = 0;
+    int64_t allocated_bytes = 0;
+    // Of the objects that were traced.
+    int64_t traced_bytes = 0;
+    // Of the mark, and from the beginning of the mark before to that of this
+    // one, in which allocated_bytes were allocated; zero if there is none.
+    absl::Duration mark_time = absl::ZeroDuration();
+    absl::Duration since_before = absl::ZeroDuration();
+    // What there is now.
+    int64_t external_bytes = 0;
+    int64_t mutators = 1;
+  };
+
+  struct Plan {
+    CollectionKind kind = CollectionKind::kMajor;
+    // So many bytes may be allocated, external ones included, until the next
+    // collection is due; and so many until mutators wait for its end.
+    int64_t budget = 0;
+    int64_t most = 0;
+  };
+
+  // `options` must outlive this.
+  explicit Pacer(const HeapOptions& options) : options_(options) {}
+
+  Pacer(const Pacer&) = delete;
+  Pacer& operator=(const Pacer&) = delete;
+
+  // What comes after `cycle`; a default Cycle is the time before the first.
+  Plan PlanAfter(const Cycle& cycle);
+
+  // A heap with less alive is marked in one pause, or nearly.
+  static constexpr int64_t kSmallBytes = int64_t{1} << 20;
+
+ private:
+  // The mean of numbers, of which the last count most; 0 before the first.
+  class Average {
+   public:
+    void Add(double number) {
+      mean_ = mean_ == 0 ? number : (mean_ + number) / 2;
+    }
+    double mean() const { return mean_; }
+
+   private:
+    double mean_ = 0;
+  };
+
+  // How much may be allocated between two cycles, at least, and after a major
+  // one where no limit is near.
+  int64_t MinBudget(int64_t mutators) const;
+  int64_t MajorBudget(const Cycle& cycle) const;
+  // By which what `live_bytes` is alive may grow, by the rule.
+  double Growth(int64_t live_bytes) const;
+  // How much is expected to be allocated beside a mark of so many bytes, of
+  // what is left of the room. Of a small heap 0: it is marked in some
+  // milliseconds, and beginning earlier only leaves more of what was born
+  // meanwhile, which is found dead a cycle later.
+  int64_t Beside(int64_t traced_bytes, int64_t left) const;
+  void NoteRates(const Cycle& cycle);
+  // Notes what the cycle freed for its work.
+  void NoteYield(const Cycle& cycle);
+
+  const HeapOptions& options_;
+  // Bytes a second, allocated and traced, and those that were allocated beside
+  // a mark for each that it traced.
+  Average allocation_rate_;
+  Average trace_rate_;
+  Average born_for_traced_;
+  // What the last major cycle leaves room for: that many bytes alive and
+  // allocated together, of which so many were free.
+  int64_t room_ = 0;
+  int64_t major_budget_ = 0;
+  // What the cycle before found alive, without what was born meanwhile.
+  int64_t old_before_ = 0;
+  // How many bytes the last major cycle freed for each that it traced. Not in a
+  // time: others may have had the processor.
+  double major_yield_ = 0;
+  // After so many more major cycles a minor one is tried although the last was
+  // worse; if it is again, after twice as many.
+  int majors_to_try_ = 0;
+  int majors_between_tries_ = 1;
+};
+
+}  // namespace bibop
+
+#endif  // BIBOP_RUNTIME_PACER_H_
