@@ -212,12 +212,13 @@ TEST_P(HeapGenerationsTest, WhereMostDiesYoungMostCollectionsAreMinor) {
 
 TEST_P(HeapGenerationsTest, WhereNothingDiesYoungMostCollectionsAreMajor) {
   HeapOptions options = Options();
-  options.young_bytes = 4 * kMiB;
+  options.young_bytes = kMiB;
+  options.small_heap_bytes = kMiB;
   auto heap = Heap::Create(options).value();
   {
     MutatorScope mutator(*heap);
     HandleScope scope(mutator);
-    constexpr size_t kNodes = 12 * kMiB / sizeof(Node);
+    constexpr size_t kNodes = 4 * kMiB / sizeof(Node);
     Churn churn(mutator, scope, kNodes);
     churn.Replace(24 * kNodes);
   }
