@@ -36,7 +36,7 @@
 #include "bibop/benchmarks/heap_flags.h"
 #include "bibop/gc.h"
 
-ABSL_FLAG(int64_t, nodes, 1'000'000, "nodes alive in all: 1000 to 2^31");
+ABSL_FLAG(int64_t, nodes, 1'000'000, "nodes alive in all: 100000 to 2^31");
 ABSL_FLAG(int64_t, operations, 50'000'000,
           "replacements of each run: 1000 to 2^40");
 ABSL_FLAG(int, threads, 2, "threads that replace: 1 to 256");
@@ -171,8 +171,8 @@ absl::StatusOr<std::vector<Contest>> Contests() {
   const int64_t operations = absl::GetFlag(FLAGS_operations);
   absl::Status status = CheckHeapFlags();
   status.Update(CheckFlag("operations", operations, 1000, int64_t{1} << 40));
-  status.Update(
-      CheckFlag("nodes", absl::GetFlag(FLAGS_nodes), 1000, int64_t{1} << 31));
+  status.Update(CheckFlag("nodes", absl::GetFlag(FLAGS_nodes), 100'000,
+                          int64_t{1} << 31));
   status.Update(CheckFlag("threads", absl::GetFlag(FLAGS_threads), 1, 256));
   status.Update(CheckFlag("percent", absl::GetFlag(FLAGS_percent), 101, 1000));
   if (!status.ok()) return status;
