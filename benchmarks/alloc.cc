@@ -12,9 +12,18 @@
 // it is the steadier one, but what a thread waits for is not in it.
 //
 //   bibop          a HandleScope and 64 times New; collections included
+//   bibop_mixed    the same with NewWithExtraBytes, as arrays and the stores of
+//                  containers are made: their cells come in pieces of 2 KiB
+//                  instead of up to 256 KiB, each under the heap's lock
 //   bump           a bare bump pointer over memory that is used again and again
 //   bump_register  the same, with the pointer in a register: the absolute floor
 //   glibc, ...     64 times new, then 64 times delete
+//
+// Bibop's two have figures besides, which --run and --json show:
+//
+//   lock_waits_per_mib   how often a thread waited for the heap's lock for each
+//                        MiB that was allocated
+//   lock_wait_share      for how much of the threads' time they did
 
 #include <algorithm>
 #include <cstddef>
@@ -77,8 +86,23 @@ template <size_t kSize>
   }
 }
 
+struct Header {
+  void Trace(auto& visitor) const { visitor(next); }
+
+  Member<Header> next;
+};
+
+template <size_t kSize>
+[[gnu::noinline]] void BibopMixedBatch(Mutator& mutator) {
+  HandleScope scope(mutator);
+  for (int i = 0; i < kBatch; ++i) {
+    Observe(scope.NewWithExtraBytes<Header>(kSize - sizeof(Header)).get());
+  }
+}
+
 // Lets each thread of `race` do `batch` as a mutator of one heap.
-void RaceMutators(Race& race, void (*batch)(Mutator&)) {
+std::vector<Figure> RaceMutators(Race& race, int threads,
+                                 void (*batch)(Mutator&)) {
   const auto heap = Heap::Create({}).value();
   race.Run([&race, &heap, batch] {
     MutatorScope attached(*heap);
@@ -89,11 +113,21 @@ void RaceMutators(Race& race, void (*batch)(Mutator&)) {
                   wait();
                 });
   });
+  const HeapStats stats = heap->stats();
+  const double mib = static_cast<double>(stats.allocated_bytes) / (1 << 20);
+  return {{"lock_waits_per_mib", static_cast<double>(stats.lock_waits) / mib},
+          {"lock_wait_share",
+           absl::FDivDuration(stats.lock_wait_time, threads * race.wall())}};
 }
 
 template <size_t kSize>
-void RaceBibop(Race& race) {
-  RaceMutators(race, BibopBatch<kSize>);
+std::vector<Figure> RaceBibop(Race& race, int threads) {
+  return RaceMutators(race, threads, BibopBatch<kSize>);
+}
+
+template <size_t kSize>
+std::vector<Figure> RaceBibopMixed(Race& race, int threads) {
+  return RaceMutators(race, threads, BibopMixedBatch<kSize>);
 }
 
 // How a thread waits that nobody else waits for.
@@ -156,11 +190,12 @@ template <size_t kSize>
 }
 
 template <void (*kBatchFunction)(Ring&)>
-void RaceBump(Race& race) {
+std::vector<Figure> RaceBump(Race& race, int /*threads*/) {
   race.Run([&race] {
     Ring ring(static_cast<size_t>(absl::GetFlag(FLAGS_ring_bytes)));
     race.Repeat([&ring] { kBatchFunction(ring); }, WaitHere);
   });
+  return {};
 }
 
 // ---- with new and delete ----
@@ -177,25 +212,30 @@ template <size_t kSize>
 }
 
 template <size_t kSize>
-void RaceNewDelete(Race& race) {
+std::vector<Figure> RaceNewDelete(Race& race, int /*threads*/) {
   race.Run([&race] { race.Repeat(NewDeleteBatch<kSize>, WaitHere); });
+  return {};
 }
 
 // ---- the contests ----
 
-// A contestant's run: `start` has so many threads do all their batches.
-std::function<RunResult(int64_t objects)> RunOf(void (*start)(Race&),
-                                                int threads) {
+// A contestant's run: `start` has so many threads do all their batches, and
+// returns figures that are its own.
+std::function<RunResult(int64_t objects)> RunOf(
+    std::vector<Figure> (*start)(Race&, int threads), int threads) {
   return [start, threads](int64_t objects) -> RunResult {
     Race race(threads, objects / kBatch);
-    start(race);
+    const std::vector<Figure> own = start(race, threads);
     const double ns = absl::ToDoubleNanoseconds(race.wall());
     const double cpu_ns = absl::ToDoubleNanoseconds(race.cpu());
     const int64_t all_objects = objects * threads;
-    return {.units = all_objects,
-            .figures = {{"ns_per_object", ns / static_cast<double>(objects)},
-                        {"cpu_ns_per_object",
-                         cpu_ns / static_cast<double>(all_objects)}}};
+    RunResult result = {
+        .units = all_objects,
+        .figures = {
+            {"ns_per_object", ns / static_cast<double>(objects)},
+            {"cpu_ns_per_object", cpu_ns / static_cast<double>(all_objects)}}};
+    result.figures.insert(result.figures.end(), own.begin(), own.end());
+    return result;
   };
 }
 
@@ -217,6 +257,7 @@ Contest ContestOf(int64_t objects, int threads) {
   contest.contestants.insert(
       contest.contestants.begin(),
       {{.name = "bibop", .run = RunOf(RaceBibop<kSize>, threads)},
+       {.name = "bibop_mixed", .run = RunOf(RaceBibopMixed<kSize>, threads)},
        {.name = "bump", .run = RunOf(RaceBump<BumpBatch<kSize>>, threads)},
        {.name = "bump_register",
         .run = RunOf(RaceBump<BumpRegisterBatch<kSize>>, threads)}});

@@ -24,12 +24,13 @@
 #include "bibop/benchmarks/heap_flags.h"
 #include "bibop/gc.h"
 
-ABSL_FLAG(int, depth, 18, "the depth of the long-lived tree: 4 to 24");
+ABSL_FLAG(int, depth, 18, "the depth of the long-lived tree: 4 to 32");
 
 namespace bibop::benchmarks {
 namespace {
 
 constexpr int kMinDepth = 4;
+constexpr int kMaxDepth = 32;
 
 // How many trees of a depth make up the work for it.
 int64_t Trees(int depth, int max_depth) {
@@ -194,7 +195,7 @@ RunResult RunOwned(int64_t size) {
 
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int depth = absl::GetFlag(FLAGS_depth);
-  absl::Status status = CheckFlag("depth", depth, kMinDepth, 24);
+  absl::Status status = CheckFlag("depth", depth, kMinDepth, kMaxDepth);
   status.Update(CheckHeapFlags());
   if (!status.ok()) return status;
   Contest contest = {.name = "binary_trees",

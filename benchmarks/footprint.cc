@@ -22,7 +22,7 @@
 #include "bibop/benchmarks/contest.h"
 #include "bibop/gc.h"
 
-ABSL_FLAG(int64_t, fill_mib, 64, "the objects of a size, in MiB: 1 to 4096");
+ABSL_FLAG(int64_t, fill_mib, 64, "the objects of a size, in MiB: 1 to 2^20");
 
 namespace bibop::benchmarks {
 namespace {
@@ -107,7 +107,7 @@ Contest ContestOf(int64_t fill_bytes) {
 
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int64_t fill_mib = absl::GetFlag(FLAGS_fill_mib);
-  absl::Status status = CheckFlag("fill_mib", fill_mib, 1, 4096);
+  absl::Status status = CheckFlag("fill_mib", fill_mib, 1, 1 << 20);
   if (!status.ok()) return status;
   return [&]<size_t... kSize>(std::index_sequence<kSize...>) {
     return std::vector<Contest>{ContestOf<kSize>(fill_mib << 20)...};

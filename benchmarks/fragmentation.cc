@@ -22,7 +22,7 @@
 #include "bibop/benchmarks/contest.h"
 #include "bibop/gc.h"
 
-ABSL_FLAG(int64_t, pairs, 256 << 10, "pairs of objects: 1 to 2^24");
+ABSL_FLAG(int64_t, pairs, 256 << 10, "pairs of objects: 1 to 2^31");
 
 namespace bibop::benchmarks {
 namespace {
@@ -128,7 +128,7 @@ RunResult RunNewDelete(int64_t pairs) {
 
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int64_t pairs = absl::GetFlag(FLAGS_pairs);
-  absl::Status status = CheckFlag("pairs", pairs, 1, 1 << 24);
+  absl::Status status = CheckFlag("pairs", pairs, 1, int64_t{1} << 31);
   if (!status.ok()) return status;
   Contest contest = {
       .name = "fragmentation",

@@ -22,12 +22,13 @@
 #include "bibop/benchmarks/heap_flags.h"
 #include "bibop/gc.h"
 
-ABSL_FLAG(int, depth, 18, "the depth of the largest tree: 6 to 24");
+ABSL_FLAG(int, depth, 18, "the depth of the largest tree: 6 to 32");
 
 namespace bibop::benchmarks {
 namespace {
 
 constexpr int kMinDepth = 4;
+constexpr int kMaxDepth = 32;
 constexpr int kArrayDoubles = 500000;
 
 int64_t TreeSize(int depth) { return (int64_t{1} << (depth + 1)) - 1; }
@@ -231,7 +232,7 @@ RunResult RunUniquePtr(int64_t size) {
 
 absl::StatusOr<std::vector<Contest>> Contests() {
   const int depth = absl::GetFlag(FLAGS_depth);
-  absl::Status status = CheckFlag("depth", depth, kMinDepth + 2, 24);
+  absl::Status status = CheckFlag("depth", depth, kMinDepth + 2, kMaxDepth);
   status.Update(CheckHeapFlags());
   if (!status.ok()) return status;
   Contest contest = {.name = "gcbench",

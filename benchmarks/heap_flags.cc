@@ -20,11 +20,15 @@ ABSL_FLAG(int, soft_limit_mib, 0,
 ABSL_FLAG(int, young_mib, bibop::HeapOptions{}.young_bytes >> 20,
           "MiB allocated between two minor collections: 1 to 65536");
 
+ABSL_FLAG(int, markers, bibop::HeapOptions{}.markers,
+          "threads that mark: 1 to 256, or 0 for a quarter of the processors");
+
 namespace bibop::benchmarks {
 
 absl::Status CheckHeapFlags() {
   absl::Status status =
       CheckFlag("young_mib", absl::GetFlag(FLAGS_young_mib), 1, 65536);
+  status.Update(CheckFlag("markers", absl::GetFlag(FLAGS_markers), 0, 256));
   status.Update(CheckFlag("soft_limit_mib", absl::GetFlag(FLAGS_soft_limit_mib),
                           0, 65536));
   if (status.ok()) status = Validate(HeapOptionsFromFlags());
@@ -36,6 +40,7 @@ HeapOptions HeapOptionsFromFlags() {
   options.generations = absl::GetFlag(FLAGS_generations);
   options.young_bytes = size_t{1} << 20;
   options.young_bytes *= static_cast<size_t>(absl::GetFlag(FLAGS_young_mib));
+  options.markers = absl::GetFlag(FLAGS_markers);
   options.growth_factor = absl::GetFlag(FLAGS_growth_factor);
   options.soft_limit_bytes = size_t{1} << 20;
   options.soft_limit_bytes *=

@@ -5,6 +5,7 @@
 //   --growth_factor=2         how far it grows
 //   --processors_per_gib=0.5  that by the square root rule, at this price
 //   --soft_limit_mib=0        how far it should not
+//   --markers=0               threads that mark
 
 #ifndef BIBOP_BENCHMARKS_HEAP_FLAGS_H_
 #define BIBOP_BENCHMARKS_HEAP_FLAGS_H_

@@ -7,7 +7,8 @@
 // them, while a mutator works on a graph of 48-byte objects (live_graph.h):
 // it allocates, changes references, and polls. A run goes on until there were
 // so many collections. The heaps' budgets are so large that other collections
-// are rare, and that no mutator has to wait for the end of one.
+// are rare, and that no mutator has to wait for the end of one. With --threads
+// there are other mutators, each of which works on a small graph of its own.
 //
 //   graph        `large`, with all nodes, beside `small`, with one in a hundred
 //   persistents  `many`, with the small graph and a Persistent for each of
@@ -39,6 +40,7 @@
 #include "absl/time/time.h"
 #include "bibop/benchmarks/command_line.h"
 #include "bibop/benchmarks/contest.h"
+#include "bibop/benchmarks/heap_flags.h"
 #include "bibop/benchmarks/latencies.h"
 #include "bibop/benchmarks/live_graph.h"
 #include "bibop/gc.h"
@@ -47,12 +49,15 @@ ABSL_FLAG(int64_t, nodes, 4'000'000, "nodes of the large graph: 100 to 2^31");
 ABSL_FLAG(int64_t, persistents, 1'000'000, "how many: 1 to 2^31");
 ABSL_FLAG(int64_t, tasks, 1'000'000, "how many: 1000 to 2^28");
 ABSL_FLAG(int, cycles, 40, "collections of each run: 1 to 100000");
+ABSL_FLAG(int, threads, 1, "mutators of each run: 1 to 1000");
 
 namespace bibop::benchmarks {
 namespace {
 
 constexpr char kFigure[] = "initial_net_median_us";
 constexpr absl::Duration kRest = absl::Milliseconds(20);
+// What the other mutators work on.
+constexpr size_t kOtherNodes = 100;
 
 // One kind of pause, in wall time and net.
 struct Pauses {
@@ -103,13 +108,21 @@ struct Seen {
   int64_t attempts = 0;
 };
 
+// Works on `graph` as a mutator until `done`.
+void Operate(LiveGraph& graph, Mutator& mutator,
+             const std::atomic<bool>& done) {
+  while (!done.load(std::memory_order_relaxed)) {
+    graph.Operate();
+    mutator.Safepoint();
+  }
+}
+
 RunResult Run(int64_t nodes, int64_t persistents, int64_t tasks, int cycles) {
   Seen seen;
-  const auto heap =
-      Heap::Create({.min_budget_bytes = size_t{256} << 20,
-                    .on_cycle_end =
-                        [&seen](const CycleStats& cycle) { seen.Add(cycle); }})
-          .value();
+  HeapOptions options = HeapOptionsFromFlags();
+  options.min_budget_bytes = size_t{256} << 20;
+  options.on_cycle_end = [&seen](const CycleStats& cycle) { seen.Add(cycle); };
+  const auto heap = Heap::Create(options).value();
   {
     MutatorScope mutator(*heap);
     Mutator& attached = mutator;
@@ -132,6 +145,15 @@ RunResult Run(int64_t nodes, int64_t persistents, int64_t tasks, int cycles) {
       attached.Safepoint();
     }
     std::atomic<bool> done = false;
+    std::vector<std::thread> others;
+    for (int i = 1; i < absl::GetFlag(FLAGS_threads); ++i) {
+      others.emplace_back([&heap, &done] {
+        MutatorScope other(*heap);
+        HandleScope its_scope(other);
+        LiveGraph its_graph(other, its_scope, kOtherNodes);
+        Operate(its_graph, other, done);
+      });
+    }
     std::thread collector([&] {
       for (int i = 0; i < cycles; ++i) {
         heap->Collect();
@@ -139,13 +161,11 @@ RunResult Run(int64_t nodes, int64_t persistents, int64_t tasks, int cycles) {
       }
       done.store(true, std::memory_order_relaxed);
     });
-    while (!done.load(std::memory_order_relaxed)) {
-      graph.Operate();
-      attached.Safepoint();
-    }
+    Operate(graph, mutator, done);
     {
       const ParkedScope parked(mutator);
       collector.join();
+      for (std::thread& other : others) other.join();
     }
   }
   RunResult result = {.units = cycles};
@@ -178,6 +198,8 @@ absl::StatusOr<std::vector<Contest>> Contests() {
   status.Update(CheckFlag("persistents", persistents, 1, int64_t{1} << 31));
   status.Update(CheckFlag("tasks", tasks, 1000, int64_t{1} << 28));
   status.Update(CheckFlag("cycles", cycles, 1, 100'000));
+  status.Update(CheckFlag("threads", absl::GetFlag(FLAGS_threads), 1, 1000));
+  status.Update(CheckHeapFlags());
   if (!status.ok()) return status;
   const auto contestant = [cycles](const char* name, int64_t graph,
                                    int64_t roots,

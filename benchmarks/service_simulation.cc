@@ -33,6 +33,7 @@
 //   wall_s              before these two as well
 //   cycles, mark_s, sweep_s, pause_s   of all cycles, sums
 //   pause_us            of each cycle's two: p50, p99, max
+//   lock_waits, lock_wait_s            of all threads for the heap's lock
 //   live_bytes, block_bytes, fragmentation, resident_bytes   in the end
 //   peak_resident_bytes
 //
@@ -75,7 +76,7 @@ ABSL_FLAG(int, sessions, 1000, "sessions of each thread: 1 to 10^6");
 ABSL_FLAG(int, core, 50'000, "long-lived objects of each thread: 1 to 10^8");
 ABSL_FLAG(int, days, 2, "days, each with its night: 1 to 1000");
 ABSL_FLAG(int, reports, 10, "lines before the end: 0 to 1000");
-ABSL_FLAG(int, seed, 1, "of what is drawn");
+ABSL_FLAG(int, seed, 1, "of what is drawn: 0 to 10^6");
 ABSL_FLAG(std::string, mode, "concurrent",
           "how the heap collects: concurrent, incremental or stop-the-world");
 
@@ -274,6 +275,7 @@ absl::Status CheckFlags() {
       CheckFlag("sessions", absl::GetFlag(FLAGS_sessions), 1, 1'000'000));
   status.Update(CheckFlag("core", absl::GetFlag(FLAGS_core), 1, 100'000'000));
   status.Update(CheckFlag("days", absl::GetFlag(FLAGS_days), 1, 1000));
+  status.Update(CheckFlag("seed", absl::GetFlag(FLAGS_seed), 0, 1'000'000));
   status.Update(CheckFlag("reports", absl::GetFlag(FLAGS_reports), 0, 1000));
   return status;
 }
@@ -357,6 +359,7 @@ void Run(HeapOptions options) {
       "{\"cpu_s\": %.3f, \"heap_threads_cpu_s\": %.3f, \"wall_s\": %.3f, "
       "\"cycles\": %d, \"mark_s\": %.3f, \"sweep_s\": %.3f, \"pause_s\": %.6f, "
       "\"pause_us\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
+      "\"lock_waits\": %d, \"lock_wait_s\": %.6f, "
       "\"live_bytes\": %d, \"block_bytes\": %d, \"fragmentation\": %.4f, "
       "\"resident_bytes\": %d, \"peak_resident_bytes\": %d}\n",
       absl::ToDoubleSeconds(cpu), absl::ToDoubleSeconds(cpu - own),
@@ -365,7 +368,8 @@ void Run(HeapOptions options) {
       absl::ToDoubleSeconds(stats.total_pause),
       static_cast<double>(cycles.pauses.Quantile(0.5)) / 1e3,
       static_cast<double>(cycles.pauses.Quantile(0.99)) / 1e3,
-      static_cast<double>(cycles.pauses.max()) / 1e3, stats.live_bytes,
+      static_cast<double>(cycles.pauses.max()) / 1e3, stats.lock_waits,
+      absl::ToDoubleSeconds(stats.lock_wait_time), stats.live_bytes,
       stats.block_bytes, Fragmentation(stats), ResidentBytes(),
       PeakResidentBytes());
   measured.arrive_and_wait();

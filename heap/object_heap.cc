@@ -22,6 +22,7 @@
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/lock_waits.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/space.h"
 #include "bibop/heap/sweep.h"
@@ -173,7 +174,7 @@ size_t ObjectHeap::Sweep(const Space& space, BlockDescriptor& block) {
     const SweepingScope scope(this);
     result = SweepBlock(block, epoch_, number);
   }
-  mutex_.lock();
+  lock_waits_.Lock(mutex_);
   NoteSwept(space, result.freed_objects);
   --being_swept_;
   return result.live_objects;
@@ -455,7 +456,7 @@ absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
     const TypeInfo& type, TypeId id, uint16_t home, AllocationCounts counts,
     absl::Span<BlockDescriptor* const> full,
     absl::Span<BlockDescriptor*> blocks) {
-  absl::MutexLock lock(mutex_);
+  const CountingLock lock(mutex_, lock_waits_);
   AddCounts(counts);
   CheckMayAllocate();
   Space& space = UniformSpace(id);
@@ -500,7 +501,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
                                                     size_t size_class,
                                                     size_t most,
                                                     AllocationCounts counts) {
-  absl::MutexLock lock(mutex_);
+  const CountingLock lock(mutex_, lock_waits_);
   AddCounts(counts);
   CheckMayAllocate();
   Space& space = MixedSpace(what, size_class);
@@ -571,7 +572,7 @@ void ObjectHeap::ReturnCells(CellsFor what, size_t size_class,
 
 absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
                                                size_t size) {
-  absl::MutexLock lock(mutex_);
+  const CountingLock lock(mutex_, lock_waits_);
   CheckMayAllocate();
   absl::StatusOr<BlockDescriptor*> block =
       cage_->AllocateSpan(type, size, sweep_number_);
@@ -653,7 +654,7 @@ bool ObjectHeap::RaiseLimit(size_t bytes, size_t extra) {
 }
 
 void ObjectHeap::AdjustExternalBytes(int64_t delta) {
-  absl::MutexLock lock(mutex_);
+  const CountingLock lock(mutex_, lock_waits_);
   cage_->AdjustExternalBytes(delta);
   NoteFree();
 }

@@ -60,6 +60,7 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
+#include "bibop/heap/lock_waits.h"
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/space.h"
@@ -367,6 +368,8 @@ class ObjectHeap {
   size_t bytes_committed() const ABSL_LOCKS_EXCLUDED(mutex_);
   // What AdjustExternalBytes was told, summed.
   int64_t external_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // How allocations and adjustments of external bytes waited for the lock.
+  const LockWaits& lock_waits() const { return lock_waits_; }
 
  private:
   explicit ObjectHeap(std::unique_ptr<Cage> cage);
@@ -430,6 +433,7 @@ class ObjectHeap {
 
   const std::unique_ptr<Cage> cage_ ABSL_PT_GUARDED_BY(mutex_);
   mutable absl::Mutex mutex_;
+  LockWaits lock_waits_;
   // By TypeId; a deque, for spaces are referred to while the lock is released.
   std::deque<Space> uniform_ ABSL_GUARDED_BY(mutex_);
   std::array<Space, kNumSizeClasses> mixed_ ABSL_GUARDED_BY(mutex_);

@@ -12,12 +12,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/local_allocator.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/object_heap_fixture.h"
 #include "bibop/heap/size_classes.h"
+#include "bibop/heap/space.h"
 #include "bibop/heap/type_info.h"
 #include "gtest/gtest.h"
 
@@ -239,6 +241,38 @@ TEST_F(ThreadsTest, FinishSweepWaitsForTheDestructorsThatOthersRun) {
   heap_->FinishSweep();
   EXPECT_TRUE(ended);
   sweeper.join();
+}
+
+// Cells that are given back: the heap does not grow meanwhile.
+TEST_F(ThreadsTest, WaitsForTheLockAreCountedWhereThreadsContendForCells) {
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([this]() {
+      while (heap_->lock_waits().count() == 0) {
+        const MixedCells cells =
+            heap_
+                ->AcquireCells(CellsFor::kObjects, /*size_class=*/0,
+                               /*most=*/1, {})
+                .value();
+        heap_->ReturnCells(CellsFor::kObjects, /*size_class=*/0, cells);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(heap_->lock_waits().time(), absl::ZeroDuration());
+}
+
+TEST_F(ThreadsTest, AThreadAloneDoesNotWaitForTheLock) {
+  for (int round = 0; round < 3; ++round) {
+    std::vector<void*> live;
+    for (uint32_t i = 0; i < 5000; ++i) {
+      live.push_back(AllocateItem(allocators_[0], counts_, i));
+    }
+    heap_->AdjustExternalBytes(1);
+    CollectAll(live);
+  }
+  EXPECT_EQ(heap_->lock_waits().count(), 0);
+  EXPECT_EQ(heap_->lock_waits().time(), absl::ZeroDuration());
 }
 
 }  // namespace

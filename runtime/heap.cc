@@ -142,6 +142,8 @@ HeapStats Heap::stats() const {
   stats.free_resident_bytes =
       static_cast<int64_t>(objects_->free_resident_bytes());
   stats.external_bytes = objects_->external_bytes();
+  stats.lock_waits = objects_->lock_waits().count();
+  stats.lock_wait_time = objects_->lock_waits().time();
   return stats;
 }
 

@@ -83,6 +83,12 @@ struct HeapStats {
   int64_t free_resident_bytes = 0;
   // What AdjustExternalBytes was told, summed.
   int64_t external_bytes = 0;
+  // How often, and how long all together, threads waited for the heap's lock
+  // when they needed cells, or adjusted external bytes, and others had it. The
+  // time against that of all threads is what the contention costs. Not in it:
+  // waits for a collection.
+  int64_t lock_waits = 0;
+  absl::Duration lock_wait_time = absl::ZeroDuration();
   // The sum and the longest of all pauses.
   absl::Duration total_pause = absl::ZeroDuration();
   absl::Duration max_pause = absl::ZeroDuration();

@@ -12,6 +12,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/handles/mutable_handle.h"
@@ -52,6 +53,44 @@ class ThreadsTest : public ::testing::Test {
       Heap::Create({.min_budget_bytes = 64 << 10, .small_heap_bytes = 64 << 10})
           .value();
 };
+
+// Objects with extra bytes: their cells come in small pieces.
+TEST_F(ThreadsTest, StatsTellThatThreadsContendForTheHeapsLock) {
+  EXPECT_EQ(heap_->stats().lock_waits, 0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([this] {
+      MutatorScope mutator(*heap_);
+      for (int n = 0; heap_->stats().lock_waits == 0; ++n) {
+        HandleScope scope(mutator);
+        for (int of_few = 0; of_few < 100; ++of_few) {
+          scope.NewWithExtraBytes<Node>(1000, lifetimes_, n);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(heap_->stats().lock_waits, 0);
+  EXPECT_GT(heap_->stats().lock_wait_time, absl::ZeroDuration());
+  CollectAndDestroy();
+}
+
+TEST(LoneThreadTest, StatsTellOfNoWaitsForTheHeapsLock) {
+  Lifetimes lifetimes;
+  // Not so much that the heap's own threads are woken up.
+  const std::unique_ptr<Heap> heap =
+      Heap::Create({.min_budget_bytes = 64 << 20, .small_heap_bytes = 64 << 20})
+          .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  for (int n = 0; n < 2000; ++n) {
+    scope.New<Node>(lifetimes, n);
+    scope.NewWithExtraBytes<Node>(1000, lifetimes, n);
+  }
+  ASSERT_EQ(heap->stats().cycles, 0);
+  EXPECT_EQ(heap->stats().lock_waits, 0);
+  EXPECT_EQ(heap->stats().lock_wait_time, absl::ZeroDuration());
+}
 
 TEST_F(ThreadsTest, AThreadUsesTheBlocksThatOneBeforeItLeft) {
   for (int i = 0; i < 50; ++i) {
