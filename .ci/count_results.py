@@ -5,7 +5,8 @@
 
 EVENTS is the file that --build_event_json_file wrote, STATUS is Bazel's exit status.
 Prints "PASSED FAILED". A test target counts once, and so does any other target that
-did not build; a run that failed for another reason counts as one failure.
+did not build although it was asked for; a run that failed for another reason counts as
+one failure.
 """
 
 import json

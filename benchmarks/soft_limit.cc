@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -142,13 +143,20 @@ RunResult Run(bool limited, int64_t operations) {
     }
   });
   const int64_t each = operations / threads;
-  const absl::Time start = absl::Now();
+  // The clock starts when all have made what they keep.
+  absl::Time start;
+  std::barrier<std::function<void()>> filled(threads,
+                                             [&start] { start = absl::Now(); });
   std::vector<std::thread> workers;
   for (int i = 0; i < threads; ++i) {
     workers.emplace_back([&, i] {
       MutatorScope mutator(*heap);
       HandleScope scope(mutator);
       Kept kept(mutator, scope, NodesOfThread(), static_cast<uint32_t>(i + 1));
+      {
+        const ParkedScope parked(mutator);
+        filled.arrive_and_wait();
+      }
       for (int64_t n = 0; n < each; ++n) kept.Replace();
     });
   }

@@ -68,8 +68,9 @@ void LocalHandles::AbortParked(std::source_location place) {
 
 void LocalHandles::AbortClosedWhileParked() {
   ABSL_LOG(FATAL)
-      << "a HandleScope was closed while its thread was parked: it closes "
-         "before the ParkedScope is opened, or after that has ended";
+      << "a HandleScope or SealedHandleScope was closed while its thread was "
+         "parked: it closes before the ParkedScope is opened, or after that "
+         "has ended";
 }
 
 HandleSlot* LocalHandles::FindRecent(HandleSlot value) const {

@@ -30,8 +30,9 @@
 //
 // A thread that is parked creates no slots and opens no scopes: where the next
 // slot should be it finds ParkedEnd, which looks like the end of a block, and
-// the slow path aborts. A scope that closes then, and was opened before, puts
-// another address there, at which Unpark aborts.
+// the slow path aborts. A scope or a seal that ends then, and began before,
+// puts another address there, at which Unpark aborts; checked builds abort at
+// once, others do not see what is created until then.
 //
 // Invariants: in every block before that of the next slot all slots are in use;
 // under a seal next == null, which looks like the end of a block; while the

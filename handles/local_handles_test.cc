@@ -247,7 +247,7 @@ TEST(LocalHandlesDeathTest, AParkedThreadOpensNoScope) {
   handles.CloseScope(handles.OpenScope());
 }
 
-// It would have let the parked thread create handles again, beside a marker.
+// Until then the parked thread may create handles again, beside a marker.
 TEST(LocalHandlesDeathTest, AScopeThatAParkedThreadClosesIsTold) {
   LocalHandles handles;
   const LocalHandles::Mark outer = handles.OpenScope();

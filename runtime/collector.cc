@@ -52,8 +52,8 @@ constexpr size_t kStep = 4096;
 constexpr int kMostMinors = 200;
 // The cards of so many blocks are cleaned in an incremental step.
 constexpr size_t kBlocksCleanedInStep = 256;
-// Idle time is used where this share of the budget is spent, at least.
-constexpr int64_t kIdleShare = 4;
+// Idle time is used where the budget over this is spent, at least.
+constexpr int64_t kIdleDivisor = 4;
 
 // How many threads mark besides the one that drives.
 int Helpers(const HeapOptions& options) {
@@ -134,7 +134,7 @@ void Collector::SetBudget(int64_t mutators) {
                         .mutators = mutators});
   next_kind_ = plan.kind;
   const int64_t now = AllocatedBytes();
-  idle_at_bytes_.store(now + plan.budget / kIdleShare,
+  idle_at_bytes_.store(now + plan.budget / kIdleDivisor,
                        std::memory_order_relaxed);
   wait_at_bytes_.store(now + plan.most, std::memory_order_relaxed);
   // A heap with little alive is collected by the thread that finds it due: to
@@ -219,7 +219,12 @@ void Collector::Collect(CycleCause cause, CollectionKind kind, Mutator* self) {
 void Collector::Request(CollectionKind kind) {
   if (!options_.generations) kind = CollectionKind::kMajor;
   absl::MutexLock lock(mutex_);
-  if (asked_ != CollectionKind::kMajor) asked_ = kind;
+  if (asked_ && asked_->kind == CollectionKind::kMajor) return;
+  Ask({.kind = kind, .cause = CycleCause::kRequested});
+}
+
+void Collector::Ask(Asked asked) {
+  asked_ = asked;
   due_at_bytes_.store(0, std::memory_order_relaxed);
   if (options_.mode == CollectionMode::kConcurrent) requested_ = true;
 }
@@ -229,14 +234,15 @@ bool Collector::CollectWhenIdle(Mutator* self) {
   {
     absl::MutexLock lock(mutex_);
     CheckDoesNotDrive();
-    if (begun_ == ended_ &&
+    const bool under_way = begun_ != ended_;
+    if (!under_way && !asked_ &&
         AllocatedBytes() < idle_at_bytes_.load(std::memory_order_relaxed)) {
       return false;
     }
     if (options_.mode == CollectionMode::kConcurrent) {
-      if (begun_ == ended_) {
-        due_at_bytes_.store(0, std::memory_order_relaxed);
-        requested_ = true;
+      // While no cycle is under way nobody writes the next one's kind.
+      if (!under_way && !asked_) {
+        Ask({.kind = next_kind_, .cause = CycleCause::kIdle});
       }
       return false;
     }
@@ -316,16 +322,15 @@ void Collector::Run() {
       mutex_.Await(absl::Condition(&wanted));
       if (ending_.load(std::memory_order_relaxed)) return;
       TryDrive();
+      // Whoever asks from now on means another.
+      requested_ = false;
     }
     // Another thread may have collected meanwhile; or begun to, under stress.
     if (cycle_.phase() != CollectionCycle::Phase::kSweeping ||
         AllocatedBytes() >= due_at_bytes_.load(std::memory_order_relaxed)) {
       DriveToEnd(CycleCause::kBudgetSpent, next_kind_);
     }
-    absl::MutexLock lock(mutex_);
-    // Else it was asked for after this one began.
-    requested_ = asked_.has_value();
-    driver_ = {};
+    StopDriving();
   }
 }
 
@@ -402,11 +407,13 @@ void Collector::Begin(CycleCause cause, CollectionKind kind) {
   current_.cause = cause;
   {
     absl::MutexLock lock(mutex_);
-    if (asked_ == CollectionKind::kMajor) kind = CollectionKind::kMajor;
-    if (asked_ && cause == CycleCause::kBudgetSpent) {
-      current_.cause = CycleCause::kRequested;
+    if (asked_) {
+      if (asked_->kind == CollectionKind::kMajor) kind = CollectionKind::kMajor;
+      if (cause == CycleCause::kBudgetSpent || cause == CycleCause::kIdle) {
+        current_.cause = asked_->cause;
+      }
+      asked_.reset();
     }
-    asked_.reset();
   }
   // A block that minor ones leave alone is not taken for one that was swept for
   // the last mark, whose numbers come again.

@@ -81,9 +81,10 @@ class Collector {
   // may call it, even in a collection.
   void Request(CollectionKind kind) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // If a good part of the budget is spent: does that for the kind that would
-  // come next; in modes without a thread runs a step or all of it here. Returns
-  // whether there is more to do here. `self` as for Collect.
+  // If a good part of the budget is spent, or a cycle was asked for: requests
+  // one of the kind that would come next; in modes without a thread runs a step
+  // of it, or all, here. Returns whether there is more to do here. `self` as
+  // for Collect.
   bool CollectWhenIdle(Mutator* self) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Does what is due, if so much was allocated that something is: runs a cycle
@@ -120,6 +121,11 @@ class Collector {
 
  private:
   class WaitingScope;
+  // A cycle that somebody wants soon.
+  struct Asked {
+    CollectionKind kind;
+    CycleCause cause;
+  };
 
   Collector(const HeapOptions& options, ObjectHeap& objects, HeapRoots& roots,
             Safepoints& safepoints, MemoryKeeper& keeper);
@@ -132,6 +138,7 @@ class Collector {
   // When a mark has finished: says when the next cycle is due, and which kind
   // it is.
   void SetBudget(int64_t mutators) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Ask(Asked asked) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectDue(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs a cycle, and perhaps the beginning of another, beside which the
   // mutator then runs.
@@ -222,8 +229,8 @@ class Collector {
   std::thread::id driver_ ABSL_GUARDED_BY(mutex_);
   // Whether the collector's thread is to run a cycle, or is about to.
   bool requested_ ABSL_GUARDED_BY(mutex_) = false;
-  // What Request was told since a cycle began.
-  std::optional<CollectionKind> asked_ ABSL_GUARDED_BY(mutex_);
+  // What was asked for since a cycle began.
+  std::optional<Asked> asked_ ABSL_GUARDED_BY(mutex_);
   // How many cycles have begun to mark, finished clearing, and ended.
   int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t cleared_ ABSL_GUARDED_BY(mutex_) = 0;

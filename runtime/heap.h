@@ -86,19 +86,23 @@ class Heap {
   void Collect(CollectionKind kind = CollectionKind::kMajor)
       ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
-  // The same, but returns at once. In concurrent mode the collection begins on
-  // the heap's own thread; in the others, where there is none, when a thread
-  // next allocates and needs memory for it. One that had begun to mark does not
-  // count. Any thread may call it, a destructor too.
+  // The same, but returns at once. In concurrent mode the heap's own thread
+  // collects, or one that allocates before it has begun; in the others, where
+  // there is none, the next that allocates and needs memory for it. Instead of
+  // a minor collection it is a major one if that would come next. A collection
+  // that had begun to mark does not count. Any thread may call it, a destructor
+  // too.
   void CollectSoon(CollectionKind kind = CollectionKind::kMajor);
 
   // Says that the calling thread has nothing else to do: a good time for a
   // collection that would come soon. Does nothing if less than a quarter of the
-  // budget was spent since the last. Otherwise concurrent mode has the heap's
-  // own thread collect, and returns false. The other modes collect here: an
-  // incremental one for some hundred microseconds, and returns true while there
-  // is more to do, to be called again; a stop-the-world one all in one pause.
-  // Who may call it, and when it aborts, is as for Collect.
+  // budget was spent since the last, and none was asked for. Otherwise in
+  // concurrent mode it is CollectSoon, of the kind that would come next, and
+  // returns false. The other modes collect here, unless another thread does: an
+  // incremental one marks some thousand objects, the first time after it has
+  // swept what was left to sweep, and returns true if there is more to do, to
+  // be called again; a stop-the-world one does all in one pause. Who may call
+  // it, and when it aborts, is as for Collect.
   bool CollectWhenIdle() ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or

@@ -92,8 +92,9 @@ struct HeapOptions {
   Pacing pacing = Pacing::kGrowthFactor;
   // 1.1 to 16.
   double growth_factor = 2.0;
-  // For kSquareRoot, the price of memory: the heap gets another GiB where that
-  // saves so much of a processor's time, about. 0.001 to 1000.
+  // For kSquareRoot, which is not for incremental mode, where the time of a
+  // mark is mostly the program's: the price of memory: the heap gets another
+  // GiB where that saves so much of a processor's time, about. 0.001 to 1000.
   double processors_per_gib = 0.5;
 
   // Whether there are minor collections, between two others: they look only at

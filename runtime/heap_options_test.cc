@@ -34,6 +34,8 @@ TEST(HeapOptions, TheEndsOfEachRangeAreValid) {
   EXPECT_TRUE(Validate({.small_heap_bytes = Cage::kCapacity}).ok());
   EXPECT_TRUE(Validate({.growth_factor = 1.1}).ok());
   EXPECT_TRUE(Validate({.growth_factor = 16}).ok());
+  EXPECT_TRUE(Validate({.processors_per_gib = 0.001}).ok());
+  EXPECT_TRUE(Validate({.processors_per_gib = 1000}).ok());
   for (absl::Duration half_life :
        {absl::ZeroDuration(), absl::Hours(1), absl::InfiniteDuration()}) {
     EXPECT_TRUE(Validate({.decommit_half_life = half_life}).ok());
@@ -52,6 +54,13 @@ TEST(HeapOptions, ARefusalNamesTheOptionAndItsRange) {
                 "0 to 1h");
   ExpectRefused({.decommit_half_life = absl::Hours(2)}, "decommit_half_life",
                 "0 to 1h");
+  ExpectRefused({.processors_per_gib = 0}, "processors_per_gib",
+                "0.001 to 1000");
+  ExpectRefused({.processors_per_gib = 1001}, "processors_per_gib",
+                "0.001 to 1000");
+  ExpectRefused(
+      {.processors_per_gib = std::numeric_limits<double>::quiet_NaN()},
+      "processors_per_gib", "0.001 to 1000");
   ExpectRefused({.growth_factor = 1.0}, "growth_factor", "1.1 to 16");
   ExpectRefused({.growth_factor = -2}, "growth_factor", "1.1 to 16");
   ExpectRefused({.growth_factor = 17}, "growth_factor", "1.1 to 16");

@@ -61,23 +61,31 @@ int64_t Pacer::MajorBudget(const Cycle& cycle) const {
                    std::min(8 * live_bytes, small - live_bytes)});
 }
 
-int64_t Pacer::Beside(int64_t traced_bytes, int64_t left) const {
-  if (traced_bytes < static_cast<int64_t>(options_.small_heap_bytes) / 2) {
-    return 0;
-  }
+bool Pacer::BeginsEarlier(const Cycle& cycle) const {
+  return cycle.live_bytes - cycle.born_bytes >=
+         static_cast<int64_t>(options_.small_heap_bytes) / 2;
+}
+
+int64_t Pacer::Beside(const Cycle& cycle, int64_t left) const {
+  if (!BeginsEarlier(cycle)) return 0;
+  const auto traced = static_cast<double>(cycle.live_bytes - cycle.born_bytes);
   return static_cast<int64_t>(
-      std::min(born_for_traced_.mean() * static_cast<double>(traced_bytes),
+      std::min(born_for_traced_.mean() * traced,
                kMostBeside * static_cast<double>(left)));
 }
 
 void Pacer::NoteRates(const Cycle& cycle) {
-  if (cycle.traced_bytes < kLeastForRates) return;
+  // What a minor one takes besides tracing would count for a major one's.
+  if (cycle.kind == CollectionKind::kMinor ||
+      cycle.traced_bytes < kLeastForRates) {
+    return;
+  }
   const auto traced = static_cast<double>(cycle.traced_bytes);
   const double marking = absl::ToDoubleSeconds(cycle.mark_time);
   const double since = absl::ToDoubleSeconds(cycle.since_before);
   born_for_traced_.Add(static_cast<double>(cycle.born_bytes) / traced);
   if (marking > 0) trace_rate_.Add(traced / marking);
-  if (since > 0) {
+  if (since > 0 && cycle.allocated_bytes > 0) {
     allocation_rate_.Add(static_cast<double>(cycle.allocated_bytes) / since);
   }
 }
@@ -109,10 +117,10 @@ Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
   const bool was_major = cycle.kind == CollectionKind::kMajor;
   if (was_major) {
     room_ = live_bytes + MajorBudget(cycle);
+    int64_t limit = static_cast<int64_t>(options_.soft_limit_bytes) -
+                    std::max(cycle.external_bytes, int64_t{0});
     // What is allocated beside the next mark has to have room, too.
-    const int64_t limit = static_cast<int64_t>(options_.soft_limit_bytes) -
-                          std::max(cycle.external_bytes, int64_t{0}) -
-                          cycle.born_bytes;
+    if (!BeginsEarlier(cycle)) limit -= cycle.born_bytes;
     const int64_t least = live_bytes + MinBudget(cycle.mutators);
     room_ = std::max(std::min(room_, limit), least);
     major_budget_ = room_ - live_bytes;
@@ -125,7 +133,8 @@ Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
     plan.kind = CollectionKind::kMinor;
     plan.budget = std::min(left, static_cast<int64_t>(options_.young_bytes));
   } else {
-    plan.budget = left - Beside(live_bytes - cycle.born_bytes, left);
+    plan.budget = std::max(left - Beside(cycle, left),
+                           std::min(left, MinBudget(cycle.mutators)));
   }
   const auto small = static_cast<int64_t>(options_.small_heap_bytes);
   const double budgets =

@@ -13,13 +13,13 @@
 // In a large heap a major collection that runs beside mutators is due before
 // the room is used up: by as much as will be allocated while it marks, if that
 // goes as in the collections before (as Go's collector does, R. Hudson 2015).
-// Which kind comes
-// next is chosen by how many bytes each freed for each that it traced.
+// Which kind comes next is chosen by how many bytes each freed for each that it
+// traced.
 //
 // Knows no threads and no clock. Used by the thread that drives collections.
 //
-// Invariants: a plan's budget is never negative, and beyond what is alive
-// there is always room for the least budget, whatever the limit.
+// Invariants: a plan's budget is never negative, and after a major collection
+// not less than the least one, whatever the limit.
 
 #ifndef BIBOP_RUNTIME_PACER_H_
 #define BIBOP_RUNTIME_PACER_H_
@@ -34,6 +34,9 @@ namespace bibop {
 
 class Pacer {
  public:
+  // A heap with less alive is marked in one pause, or nearly.
+  static constexpr int64_t kSmallBytes = int64_t{1} << 20;
+
   // What a collection found whose mark has finished. Bytes are those of cells.
   struct Cycle {
     CollectionKind kind = CollectionKind::kMajor;
@@ -43,8 +46,8 @@ class Pacer {
     int64_t allocated_bytes = 0;
     // Of the objects that were traced.
     int64_t traced_bytes = 0;
-    // Of the mark, and from the beginning of the mark before to that of this
-    // one, in which allocated_bytes were allocated; zero if there is none.
+    // Of the mark, and from the beginning of the mark before, or of the heap,
+    // to that of this one, in which allocated_bytes were allocated.
     absl::Duration mark_time = absl::ZeroDuration();
     absl::Duration since_before = absl::ZeroDuration();
     // What there is now.
@@ -69,9 +72,6 @@ class Pacer {
   // What comes after `cycle`; a default Cycle is the time before the first.
   Plan PlanAfter(const Cycle& cycle);
 
-  // A heap with less alive is marked in one pause, or nearly.
-  static constexpr int64_t kSmallBytes = int64_t{1} << 20;
-
  private:
   // The mean of numbers, of which the last count most; 0 before the first.
   class Average {
@@ -91,11 +91,14 @@ class Pacer {
   int64_t MajorBudget(const Cycle& cycle) const;
   // By which what `live_bytes` is alive may grow, by the rule.
   double Growth(int64_t live_bytes) const;
-  // How much is expected to be allocated beside a mark of so many bytes, of
-  // what is left of the room. Of a small heap 0: it is marked in some
-  // milliseconds, and beginning earlier only leaves more of what was born
-  // meanwhile, which is found dead a cycle later.
-  int64_t Beside(int64_t traced_bytes, int64_t left) const;
+  // Whether the next cycle begins before the room is used up. In a small heap
+  // it does not: that is marked in some milliseconds, and beginning earlier
+  // only leaves more of what was born meanwhile, which is found dead a cycle
+  // later.
+  bool BeginsEarlier(const Cycle& cycle) const;
+  // How much is expected to be allocated beside the next mark, of what is left
+  // of the room: 0 if it does not begin earlier.
+  int64_t Beside(const Cycle& cycle, int64_t left) const;
   void NoteRates(const Cycle& cycle);
   // Notes what the cycle freed for its work.
   void NoteYield(const Cycle& cycle);

@@ -111,14 +111,50 @@ TEST(Pacer, WhoAllocatesFasterThanIsMarkedIsNotCollectedAllTheTime) {
   Pacer::Cycle cycle = Major(kGiB);
   cycle.traced_bytes = kGiB / 8;
   cycle.born_bytes = kGiB - cycle.traced_bytes;
-  cycle.live_bytes = kGiB;
+  EXPECT_EQ(Budget(options, cycle), kGiB / 4);
+}
+
+TEST(Pacer, NearTheSoftLimitWhatIsBornHasRoomOnce) {
+  HeapOptions options = Options(Pacing::kGrowthFactor);
+  options.soft_limit_bytes = kGiB + 200 * kMiB;
+  Pacer::Cycle cycle = Major(kGiB);
+  cycle.born_bytes = 80 * kMiB;
+  cycle.traced_bytes = kGiB - cycle.born_bytes;
+  EXPECT_NEAR(Budget(options, cycle), 120 * kMiB, kMiB);
+  // And in a heap that is not collected earlier.
+  options.soft_limit_bytes = 30 * kMiB;
+  cycle = Major(20 * kMiB);
+  cycle.born_bytes = 5 * kMiB;
+  cycle.traced_bytes = 15 * kMiB;
+  EXPECT_EQ(Budget(options, cycle), 5 * kMiB);
+}
+
+TEST(Pacer, AtTheSoftLimitThereIsTheLeastBudget) {
+  HeapOptions options = Options(Pacing::kGrowthFactor);
+  options.soft_limit_bytes = kGiB;
+  Pacer::Cycle cycle = Major(kGiB);
+  cycle.born_bytes = 500 * kMiB;
+  EXPECT_EQ(Budget(options, cycle), 2 * kMiB);
+}
+
+TEST(Pacer, MinorCollectionsSayNothingOfTheRatesOfMajorOnes) {
+  HeapOptions options = Options(Pacing::kGrowthFactor);
+  options.generations = true;
   Pacer pacer(options);
-  pacer.PlanAfter(cycle);
-  cycle.born_bytes *= 7;
-  cycle.live_bytes = cycle.born_bytes + cycle.traced_bytes;
-  const int64_t budget = pacer.PlanAfter(cycle).budget;
-  EXPECT_GE(budget, cycle.live_bytes / 4);
-  EXPECT_LT(budget, cycle.live_bytes);
+  Pacer::Cycle major = Major(kGiB);
+  major.traced_bytes = 1000 * kMiB;
+  major.born_bytes = kGiB - major.traced_bytes;
+  pacer.PlanAfter(major);
+  const Pacer::Cycle minor = {.kind = CollectionKind::kMinor,
+                              .live_bytes = kGiB,
+                              .born_bytes = 50 * kMiB,
+                              .allocated_bytes = 100 * kMiB,
+                              .traced_bytes = 10 * kMiB,
+                              .mark_time = absl::Milliseconds(100),
+                              .since_before = absl::Seconds(1)};
+  pacer.PlanAfter(minor);
+  options.generations = false;  // the next is a major one
+  EXPECT_NEAR(pacer.PlanAfter(major).budget, kGiB - major.born_bytes, kMiB);
 }
 
 TEST(Pacer, TheSoftLimitHoldsUpToTheLeastBudget) {

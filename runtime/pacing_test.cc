@@ -258,7 +258,6 @@ TEST_P(HeapGenerationsTest, WithoutGenerationsEveryCollectionIsMajor) {
 
 class AskedTest : public ::testing::TestWithParam<CollectionMode> {
  protected:
-  // What the last collection was caused by.
   HeapOptions Options() {
     return {.mode = GetParam(),
             .stress = kNoStress,
@@ -332,19 +331,30 @@ TEST_P(AskedTest, IdleTimeIsUsedOnceAQuarterOfTheBudgetIsSpent) {
   HandleScope scope(mutator);
   EXPECT_FALSE(heap->CollectWhenIdle());
   Churn churn(mutator, scope, 2 * kMiB / sizeof(Node));
-  EXPECT_FALSE(heap->CollectWhenIdle());
-  EXPECT_EQ(heap->stats().cycles, 0) << "that is not worth while";
+  EXPECT_FALSE(heap->CollectWhenIdle()) << "that is not worth while";
   churn.Replace(4 * kMiB / sizeof(Node));
   int calls = 1;
   while (heap->CollectWhenIdle()) ++calls;
   {
     const ParkedScope parked(mutator);
-    EXPECT_TRUE(CauseOfCollection(1).has_value());
+    EXPECT_EQ(CauseOfCollection(1), CycleCause::kIdle);
   }
   EXPECT_EQ(calls > 1, GetParam() == CollectionMode::kIncremental) << calls;
   EXPECT_LT(heap->stats().live_bytes, 3 * kMiB);
-  EXPECT_FALSE(heap->CollectWhenIdle());
-  EXPECT_EQ(heap->stats().cycles, 1) << "nothing was allocated since";
+  // Waits for the end of whatever is under way.
+  heap->Collect();
+  EXPECT_EQ(CauseOfCollection(2), CycleCause::kRequested);
+  EXPECT_FALSE(heap->CollectWhenIdle()) << "nothing was allocated since";
+  heap->Collect();
+  EXPECT_EQ(CauseOfCollection(3), CycleCause::kRequested);
+}
+
+TEST_P(AskedTest, IdleTimeIsUsedForOneThatWasAskedFor) {
+  auto heap = Heap::Create(Options()).value();
+  heap->CollectSoon();
+  while (heap->CollectWhenIdle()) {
+  }
+  EXPECT_EQ(CauseOfCollection(1), CycleCause::kRequested);
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, AskedTest,

@@ -1013,7 +1013,7 @@ MISUSES = [
                 "id": "closes_a_scope_while_parked",
                 "title": "closes, while its thread is parked, a scope that was opened before",
                 "every": ["handles/local_handles_test.cc:LocalHandlesDeathTest.AScopeThatAParkedThreadClosesIsTold"],
-                "note": "in unchecked builds when the thread runs again",
+                "note": "in unchecked builds when the thread runs again; until then it creates handles unseen",
             },
             {
                 "id": "uses_a_handle_after_leaving",
