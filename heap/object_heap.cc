@@ -25,6 +25,7 @@
 #include "bibop/heap/lock_waits.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/space.h"
+#include "bibop/heap/spaces.h"
 #include "bibop/heap/sweep.h"
 #include "bibop/heap/type_info.h"
 
@@ -94,47 +95,18 @@ absl::StatusOr<std::unique_ptr<ObjectHeap>> ObjectHeap::Create(
   return absl::WrapUnique(new ObjectHeap(*std::move(cage)));
 }
 
-ObjectHeap::ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {
-  absl::MutexLock lock(mutex_);
-  for (Space& space : mixed_stores_) space.for_stores = true;
-  store_spans_.for_stores = true;
-}
-
-template <class F>
-void ObjectHeap::ForEachList(F visit) const {
-  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
-    for (const Space* space : *spaces) {
-      for (const Space::Lists* lists : {&space->unswept, &space->swept}) {
-        for (const Space::List& list : *lists) visit(list);
-      }
-    }
-  }
-}
+ObjectHeap::ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {}
 
 void ObjectHeap::DestroyObjects() {
   const SweepingScope scope(this);
   // Nobody else is here, but the destructors may ask for figures.
   mutex_.lock();
   std::vector<BlockDescriptor*> blocks;
-  ForEachList([&blocks](const std::vector<BlockDescriptor*>& list) {
+  spaces_.ForEachList([&blocks](const Space::List& list) {
     blocks.insert(blocks.end(), list.begin(), list.end());
   });
   mutex_.unlock();
   for (BlockDescriptor* block : blocks) DestroyBlock(*block);
-}
-
-Space& ObjectHeap::UniformSpace(TypeId id) {
-  if (id >= uniform_.size()) uniform_.resize(size_t{id} + 1);
-  return uniform_[id];
-}
-
-void ObjectHeap::Use(Space& space) {
-  if (std::exchange(space.used, true)) return;
-  (space.for_stores ? used_store_spaces_ : used_spaces_).push_back(&space);
-}
-
-Space& ObjectHeap::MixedSpace(CellsFor what, size_t size_class) {
-  return (what == CellsFor::kStores ? mixed_stores_ : mixed_)[size_class];
 }
 
 void ObjectHeap::AddCounts(AllocationCounts counts) {
@@ -194,7 +166,7 @@ size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
   };
   std::array<Swept, kSweepBatch> batch = {};
   size_t count = 0;
-  Space::List& unswept = space.NextUnswept();
+  Space::List& unswept = space.LastUnswept();
   for (; count < std::min(most, kSweepBatch) && !unswept.empty(); ++count) {
     batch[count].block = unswept.back();
     unswept.pop_back();
@@ -217,26 +189,19 @@ size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
     if (swept.found.live_objects == 0) {
       cage_->Free(block);
     } else {
-      space.AddSwept(block, swept.found.live_objects < block->cell_count);
+      space.AddSwept(block, swept.found.live_objects);
     }
   }
   return count;
 }
 
-size_t ObjectHeap::SweepNext(const std::vector<Space*>& spaces, size_t& cursor,
-                             size_t most) {
-  for (; cursor < spaces.size(); ++cursor) {
-    const size_t swept = SweepBatch(*spaces[cursor], most);
-    if (swept != 0) return swept;
-  }
-  return 0;
-}
-
 size_t ObjectHeap::SweepAny(size_t most) {
   if (!may_sweep_) return 0;
-  const size_t swept = SweepNext(used_spaces_, sweep_cursor_, most);
-  if (swept != 0 || unswept_objects_ != 0) return swept;
-  return SweepNext(used_store_spaces_, store_sweep_cursor_, most);
+  Space* space = spaces_.NextUnswept(CellsFor::kObjects);
+  if (space == nullptr && unswept_objects_ == 0) {
+    space = spaces_.NextUnswept(CellsFor::kStores);
+  }
+  return space == nullptr ? 0 : SweepBatch(*space, most);
 }
 
 bool ObjectHeap::SweepSome(size_t most) {
@@ -300,12 +265,8 @@ void ObjectHeap::BeginMark(CollectionKind kind) {
   ABSL_CHECK(phase() == HeapPhase::kIdle);
   ABSL_CHECK_EQ(being_swept_, 0);
   ABSL_CHECK(!may_sweep_) << "FinishSweep comes before a mark";
-  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
-    for (const Space* space : *spaces) {
-      ABSL_CHECK(!space->AnyUnswept())
-          << "a mark begins before the sweep of the last one is finished";
-    }
-  }
+  ABSL_CHECK(!spaces_.AnyUnswept())
+      << "a mark begins before the sweep of the last one is finished";
   mark_number_.store(marks_so_far.fetch_add(1, std::memory_order_relaxed) + 1,
                      std::memory_order_relaxed);
   kind_ = kind;
@@ -318,65 +279,30 @@ void ObjectHeap::BeginMark(CollectionKind kind) {
 void ObjectHeap::BeginRemembering() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);
-  remembering_ = true;
-  remember_cursor_ = 0;
-  for (const auto* spaces : {&used_spaces_, &used_store_spaces_}) {
-    for (Space* space : *spaces) {
-      if (kind_ == CollectionKind::kMinor) {
-        space->current = nullptr;
-        space->returned.clear();
-      }
-      for (size_t kind = 0; kind < Space::kKinds; ++kind) {
-        space->to_remember[kind] = space->swept[kind].size();
-      }
-    }
-  }
+  spaces_.BeginRemembering(kind_);
 }
 
 size_t ObjectHeap::TakeToRemember(absl::Span<BlockToRemember> blocks) {
   absl::MutexLock lock(mutex_);
-  size_t count = 0;
-  const size_t spaces = used_spaces_.size() + used_store_spaces_.size();
-  for (; remember_cursor_ < spaces; ++remember_cursor_) {
-    Space& space =
-        remember_cursor_ < used_spaces_.size()
-            ? *used_spaces_[remember_cursor_]
-            : *used_store_spaces_[remember_cursor_ - used_spaces_.size()];
-    for (size_t kind = 0; kind < Space::kKinds; ++kind) {
-      const bool young_live = space.for_stores && (kind == Space::kFull ||
-                                                   kind == Space::kWithRoom);
-      size_t& left = space.to_remember[kind];
-      // In a major mark some may have been taken.
-      left = std::min(left, space.swept[kind].size());
-      while (left > 0) {
-        if (count == blocks.size()) return count;
-        blocks[count++] = {space.swept[kind][--left], young_live};
-      }
-    }
-  }
-  if (count == 0) remembering_ = false;
-  return count;
+  return spaces_.TakeToRemember(blocks);
 }
 
 bool ObjectHeap::HandsOutNewBlocksOnly() const {
   absl::MutexLock lock(mutex_);
-  return remembering_ && kind_ == CollectionKind::kMinor;
+  return spaces_.NewBlocksOnly();
 }
 
 void ObjectHeap::StopRemembering() {
   absl::MutexLock lock(mutex_);
-  remembering_ = false;
+  spaces_.StopRemembering();
 }
 
 void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);
   ABSL_CHECK_EQ(unswept_objects_, 0u);
-  ABSL_CHECK(!remembering_);
-  for (Space* space : used_spaces_) unswept_objects_ += space->EndMark(kind_);
-  for (Space* space : used_store_spaces_) space->EndMark(kind_);
-  sweep_cursor_ = 0;
-  store_sweep_cursor_ = 0;
+  ABSL_CHECK(!spaces_.remembering());
+  unswept_objects_ = spaces_.EndMark(kind_);
   sweep_number_ = NextEpoch(sweep_number_);
   phase_.store(HeapPhase::kClearing, std::memory_order_relaxed);
 }
@@ -423,16 +349,23 @@ BlockDescriptor* ObjectHeap::TakeSwept(Space::List& list, uint16_t home) {
 
 BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home,
                                           size_t most) {
-  if (remembering_ && kind_ == CollectionKind::kMinor) return nullptr;
-  for (size_t full = 0; full < most; ++full) {
-    Space::List& swept = space.NextWithRoom();
-    if (!swept.empty()) return TakeSwept(swept, home);
-    if (!MaySweep(space)) return nullptr;
-    BlockDescriptor* block = TakeLast(space.NextUnswept(), home);
+  if (spaces_.NewBlocksOnly()) return nullptr;
+  for (size_t full = 0;; ++full) {
+    if (Space::List* swept = space.NextWithRoom()) {
+      return TakeSwept(*swept, home);
+    }
+    if (!MaySweep(space)) break;
+    Space::List* unswept =
+        full < most ? &space.NextUnswept() : space.NextUnsweptWithRoom();
+    if (unswept == nullptr) break;
+    BlockDescriptor* block = TakeLast(*unswept, home);
     if (SweepDead(space, *block)) return block;
-    if (Sweep(space, *block) < block->cell_count) return block;
-    space.AddSwept(block, /*has_room=*/false);
+    const size_t live = Sweep(space, *block);
+    if (Space::IsOffered(Space::KindOf(*block, live))) return block;
+    space.AddSwept(block, live);
   }
+  Space::List& tight = space.swept[Space::kSettledTight];
+  if (most == kAllBlocks && !tight.empty()) return TakeSwept(tight, home);
   return nullptr;
 }
 
@@ -441,9 +374,8 @@ void ObjectHeap::NoteFree() {
 }
 
 BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
-  if (remembering_ && kind_ == CollectionKind::kMinor) return nullptr;
-  Space::List& swept = space.NextWithRoom();
-  if (!swept.empty()) return TakeSwept(swept, home);
+  if (spaces_.NewBlocksOnly()) return nullptr;
+  if (Space::List* swept = space.NextWithRoom()) return TakeSwept(*swept, home);
   if (!MaySweep(space)) return nullptr;
   Space::List& unswept = space.NextUnswept();
   BlockDescriptor* block = TakeLast(unswept, home);
@@ -459,8 +391,7 @@ absl::StatusOr<size_t> ObjectHeap::AcquireBlocks(
   const CountingLock lock(mutex_, lock_waits_);
   AddCounts(counts);
   CheckMayAllocate();
-  Space& space = UniformSpace(id);
-  Use(space);
+  Space& space = spaces_.Uniform(id);
   Space::List& in_use = space.swept[Space::kFull];
   in_use.insert(in_use.end(), full.begin(), full.end());
   size_t count = 0;
@@ -490,7 +421,7 @@ void ObjectHeap::ReturnBlocks(TypeId id,
                               absl::Span<BlockDescriptor* const> full,
                               absl::Span<BlockDescriptor* const> available) {
   absl::MutexLock lock(mutex_);
-  Space& space = UniformSpace(id);
+  Space& space = spaces_.Uniform(id);
   Space::List& without = space.swept[Space::kFull];
   without.insert(without.end(), full.begin(), full.end());
   Space::List& with_room = space.swept[Space::kWithRoom];
@@ -504,8 +435,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
   const CountingLock lock(mutex_, lock_waits_);
   AddCounts(counts);
   CheckMayAllocate();
-  Space& space = MixedSpace(what, size_class);
-  Use(space);
+  Space& space = spaces_.Mixed(what, size_class);
   // What there is to sweep before old stores may be used again is done little
   // by little by those who need new ones.
   size_t help = space.for_stores ? kBlocksSweptForStores : 0;
@@ -541,7 +471,7 @@ absl::StatusOr<MixedCells> ObjectHeap::AcquireCells(CellsFor what,
       absl::StatusOr<BlockDescriptor*> taken =
           cage_->AllocateMixed(SizeClassOf(size_class), sweep_number_);
       if (!taken.ok()) {
-        if (!MaySweep(space)) return taken.status();
+        if (most_full == kAllBlocks) return taken.status();
         most_full = kAllBlocks;
         continue;
       }
@@ -567,7 +497,7 @@ void ObjectHeap::ReturnCells(CellsFor what, size_t size_class,
   if (cells.cells.first == cells.cells.last) return;
   absl::MutexLock lock(mutex_);
   ClearAllocBits(*cells.block, cells.cells);
-  MixedSpace(what, size_class).returned.push_back(cells);
+  spaces_.Mixed(what, size_class).returned.push_back(cells);
 }
 
 absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
@@ -579,8 +509,8 @@ absl::StatusOr<void*> ObjectHeap::AllocateSpan(const TypeInfo& type,
   if (!block.ok()) return block.status();
   NoteFree();
   Ready(**block, {0, 1});
-  Space& space = type.is_store ? store_spans_ : spans_;
-  Use(space);
+  Space& space =
+      spaces_.Spans(type.is_store ? CellsFor::kStores : CellsFor::kObjects);
   space.swept[Space::kFull].push_back(*block);
   AddCounts({.objects = 1, .bytes = static_cast<int64_t>((*block)->cell_size)});
   return Cage::StartOf(*block);
@@ -708,7 +638,7 @@ std::optional<ObjectRef> ObjectHeap::FindLiveObject(uintptr_t word) const {
 
 void ObjectHeap::ForEachObject(absl::FunctionRef<void(ObjectRef)> visit) const
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  ForEachList([visit](const std::vector<BlockDescriptor*>& list) {
+  spaces_.ForEachList([visit](const Space::List& list) {
     for (const BlockDescriptor* block : list) {
       for (size_t index = 0; index < block->cell_count; ++index) {
         if (block->IsAllocated(index)) visit(ObjectIn(*block, index));
@@ -728,20 +658,25 @@ void ObjectHeap::CheckInvariants() const {
   ABSL_CHECK_EQ(being_swept_, 0);
   absl::flat_hash_set<const BlockDescriptor*> seen;
   size_t bytes = 0;
-  const auto check = [&](const BlockDescriptor* block, BlockKind kind) {
-    ABSL_CHECK(seen.insert(block).second) << "a block is in two lists";
-    ABSL_CHECK(block->kind == kind);
-    bytes += block->run_bytes();
-  };
   const Epoch sweep_number = sweep_number_;
-  const auto check_space = [&](const Space& space, BlockKind kind) {
+  spaces_.ForEach([&](const Space& space) {
+    const BlockDescriptor* one = nullptr;
+    const auto check = [&](const BlockDescriptor* block) {
+      ABSL_CHECK(seen.insert(block).second) << "a block is in two lists";
+      ABSL_CHECK(block->kind != BlockKind::kFree);
+      if (one == nullptr) one = block;
+      ABSL_CHECK(block->kind == one->kind &&
+                 (block->kind == BlockKind::kSpan ||
+                  block->cell_size == one->cell_size))
+          << "a block is in another's space";
+      bytes += block->run_bytes();
+    };
     for (size_t i = 0; i < Space::kKinds; ++i) {
-      const bool settled =
-          i == Space::kSettledFull || i == Space::kSettledWithRoom;
-      for (const BlockDescriptor* block : space.unswept[i]) check(block, kind);
+      for (const BlockDescriptor* block : space.unswept[i]) check(block);
       for (const BlockDescriptor* block : space.swept[i]) {
-        check(block, kind);
-        ABSL_CHECK(settled || block->swept_number == sweep_number) << "I-3";
+        check(block);
+        ABSL_CHECK(Space::IsSettled(i) || block->swept_number == sweep_number)
+            << "I-3";
       }
     }
     for (const MixedCells& cells : space.returned) {
@@ -750,14 +685,7 @@ void ObjectHeap::CheckInvariants() const {
         ABSL_CHECK(!cells.block->IsAllocated(i)) << "I-2";
       }
     }
-  };
-  check_space(spans_, BlockKind::kSpan);
-  check_space(store_spans_, BlockKind::kSpan);
-  for (const Space& space : mixed_) check_space(space, BlockKind::kMixed);
-  for (const Space& space : mixed_stores_) {
-    check_space(space, BlockKind::kMixed);
-  }
-  for (const Space& space : uniform_) check_space(space, BlockKind::kUniform);
+  });
   ABSL_CHECK_EQ(bytes, cage_->bytes_in_use()) << "a block is in no list";
 }
 

@@ -40,15 +40,12 @@
 #ifndef BIBOP_HEAP_OBJECT_HEAP_H_
 #define BIBOP_HEAP_OBJECT_HEAP_H_
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/base/prefetch.h"
@@ -64,6 +61,7 @@
 #include "bibop/heap/mark_queue.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/space.h"
+#include "bibop/heap/spaces.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -91,9 +89,6 @@ namespace internal {
 inline constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
 
 }  // namespace internal
-
-// What cells of a size class are for.
-enum class CellsFor : uint8_t { kObjects, kStores };
 
 class ObjectHeap {
  public:
@@ -240,13 +235,7 @@ class ObjectHeap {
   void BeginMark(CollectionKind kind = CollectionKind::kMajor)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // A block whose cards a mark has to look at.
-  struct BlockToRemember {
-    BlockDescriptor* block = nullptr;
-    // Whether what is young in it is alive all the same: stores of containers,
-    // which refer to each other without a barrier.
-    bool young_live = false;
-  };
+  using BlockToRemember = Spaces::BlockToRemember;
   // In a minor mark, from now on until TakeToRemember returns 0, cells are
   // handed out in new blocks only: so in those that it returns no object is
   // being made.
@@ -383,15 +372,11 @@ class ObjectHeap {
     return may_sweep_ && space.AnyUnswept() &&
            (!space.for_stores || unswept_objects_ == 0);
   }
-  Space& MixedSpace(CellsFor what, size_t size_class)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Space& UniformSpace(TypeId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Notes that the space has a block.
-  void Use(Space& space) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  // Returns a swept block of the space that may have room, or null when all are
-  // full, or `most` that it swept were; rather one that `home` had before.
-  // Releases the lock while it sweeps.
+  // Returns a swept block of the space that may have room, rather one that
+  // `home` had before; null when all are full or nearly, or when `most` that it
+  // swept were and no other certainly has room. With kAllBlocks, for a heap
+  // that is full, a nearly full one rather than none. Releases the lock while
+  // it sweeps.
   BlockDescriptor* TakeWithRoom(Space& space, uint16_t home, size_t most)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Returns a block as TakeWithRoom does, but only if it takes no time.
@@ -412,17 +397,11 @@ class ObjectHeap {
   // the lock, so that others get it; returns how many.
   size_t SweepBatch(Space& space, size_t most)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same for a space at or after the cursor.
-  size_t SweepNext(const std::vector<Space*>& spaces, size_t& cursor,
-                   size_t most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits until no other thread sweeps a block.
   void AwaitSweepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes a block with room out of a swept list that is not empty.
   BlockDescriptor* TakeSwept(Space::List& list, uint16_t home)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Calls `visit` with each list of blocks, those of stores last.
-  template <class F>
-  void ForEachList(F visit) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // SweepAll.
   void SweepAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same for any space.
@@ -434,25 +413,13 @@ class ObjectHeap {
   const std::unique_ptr<Cage> cage_ ABSL_PT_GUARDED_BY(mutex_);
   mutable absl::Mutex mutex_;
   LockWaits lock_waits_;
-  // By TypeId; a deque, for spaces are referred to while the lock is released.
-  std::deque<Space> uniform_ ABSL_GUARDED_BY(mutex_);
-  std::array<Space, kNumSizeClasses> mixed_ ABSL_GUARDED_BY(mutex_);
-  Space spans_ ABSL_GUARDED_BY(mutex_);
-  std::array<Space, kNumSizeClasses> mixed_stores_ ABSL_GUARDED_BY(mutex_);
-  Space store_spans_ ABSL_GUARDED_BY(mutex_);
-  // Those that have or had a block: of thousands of types and classes most
-  // programs use a few.
-  std::vector<Space*> used_spaces_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Space*> used_store_spaces_ ABSL_GUARDED_BY(mutex_);
+  Spaces spaces_ ABSL_GUARDED_BY(mutex_);
   // Blocks that some thread is sweeping now.
   int being_swept_ ABSL_GUARDED_BY(mutex_) = 0;
   // Runs of free blocks whose memory some thread is giving back now.
   int being_released_ ABSL_GUARDED_BY(mutex_) = 0;
   // Blocks of objects, not of stores, that are unswept or being swept.
   size_t unswept_objects_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Used spaces before these have no unswept block.
-  size_t sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t store_sweep_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // From StartSweep to FinishSweep: whether blocks may be swept.
   bool may_sweep_ ABSL_GUARDED_BY(mutex_) = true;
@@ -460,10 +427,6 @@ class ObjectHeap {
   // numbered: what swept blocks are swept for, but for those that are settled.
   Epoch sweep_number_ ABSL_GUARDED_BY(mutex_) = 1;
   CollectionKind kind_ ABSL_GUARDED_BY(mutex_) = CollectionKind::kMajor;
-  // From BeginRemembering on: the spaces before the cursor were looked at, of
-  // used_spaces_ and then used_store_spaces_.
-  bool remembering_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t remember_cursor_ ABSL_GUARDED_BY(mutex_) = 0;
   // Written by a major BeginMark, when no mutator runs and nobody sweeps; read
   // by those who do, and by markers.
   Epoch epoch_ = 1;

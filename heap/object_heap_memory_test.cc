@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/base/config.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/heap/block.h"
@@ -105,6 +106,39 @@ TEST_F(ObjectHeapTest, SoTheyDoOnEightThreads) {
   EXPECT_LT(Overhead(*heap_, payload), int64_t{4} << 20);
 }
 
+// ---- blocks that empty ----
+
+// After a peak one object in 200 is left, in all blocks. A service that needs
+// an eighth of these goes on, and replaces those objects at random.
+TEST_F(ObjectHeapTest, SparseBlocksEmptyWhileAServiceGoesOn) {
+  constexpr size_t kPeakBlocks = 128;
+  constexpr size_t kLeaves = kBlockSize / sizeof(Leaf);
+  for (const bool swept_at_once : {false, true}) {
+    std::minstd_rand random(1);
+    std::vector<void*> live;
+    AllocateWhileRare<Leaf>();
+    for (size_t i = 0; i < kPeakBlocks * kLeaves; ++i) {
+      void* leaf = Allocate<Leaf>().value();
+      if (random() % 200 == 0) live.push_back(leaf);
+    }
+    Collect(live);
+    heap_->SweepAll();
+    EXPECT_GT(heap_->bytes_in_use(), kPeakBlocks * kBlockSize * 9 / 10);
+    for (int cycle = 0; cycle < 60; ++cycle) {
+      for (size_t i = 0; i < kPeakBlocks / 8 * kLeaves; ++i) {
+        void* leaf = Allocate<Leaf>().value();
+        if (random() % 500 == 0) live[random() % live.size()] = leaf;
+      }
+      Collect(live);
+      if (swept_at_once) heap_->SweepAll();
+    }
+    heap_->SweepAll();
+    EXPECT_LT(heap_->bytes_in_use(), kPeakBlocks * kBlockSize * 7 / 16);
+    Collect({});
+    heap_->SweepAll();
+  }
+}
+
 // ---- the limit ----
 
 class LimitTest : public ObjectHeapTest {
@@ -116,6 +150,25 @@ class LimitTest : public ObjectHeapTest {
   absl::StatusCode TrySpan(size_t bytes) {
     return Allocate<Leaf>(bytes).status().code();
   }
+  // Fills the heap by calls of `allocate`, has a twentieth of what was made
+  // die, besides which `others` live, and fills it again. Returns how many died
+  // less how many were made.
+  size_t FillAgain(absl::FunctionRef<absl::StatusOr<void*>()> allocate,
+                   std::vector<void*> others) {
+    size_t dead = 0;
+    for (size_t i = 0;; ++i) {
+      const absl::StatusOr<void*> cell = allocate();
+      if (!cell.ok()) break;
+      if (i % 20 == 0) {
+        ++dead;
+      } else {
+        others.push_back(*cell);
+      }
+    }
+    Collect(others);
+    while (allocate().ok()) --dead;
+    return dead;
+  }
   void ExpectWithinLimit() {
     const auto external = std::max(heap_->external_bytes(), int64_t{0});
     EXPECT_LE(heap_->bytes_in_use(), kLimit);
@@ -126,6 +179,14 @@ class LimitTest : public ObjectHeapTest {
               kLimit);
   }
 };
+
+TEST_F(LimitTest, AFullHeapUsesBlocksThatAreNearlyFull) {
+  const std::vector<void*> rare = AllocateWhileRare<Leaf>();
+  EXPECT_EQ(FillAgain([this] { return Allocate<Leaf>(); }, rare), 0u);
+  Collect({});
+  heap_->SweepAll();
+  EXPECT_EQ(FillAgain([this] { return Allocate<Leaf>(48); }, {}), 0u);
+}
 
 TEST_F(LimitTest, ExternalBytesCount) {
   heap_->AdjustExternalBytes(10 * kMiB);

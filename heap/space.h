@@ -1,5 +1,13 @@
 // Space: the blocks of one type or size class in a heap, or its spans, in lists
-// that say what is known of them.
+// that say what is known of them; and which of them is allocated in next.
+//
+// Objects do not move, so a block goes back only when the last object in it has
+// died. Where there is a choice, cells are handed out in the blocks that would
+// be the last to empty: those that were allocated in since the last mark, and
+// of the others those in which most is alive. What a smaller heap does not need
+// is then what has few objects, and these die. A block with a hole here and
+// there is left alone till more of it is free: its regions would be of a few
+// cells, and a slow path each.
 //
 // Owned by ObjectHeap, whose lock guards it.
 //
@@ -11,7 +19,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "bibop/heap/block.h"
@@ -28,14 +35,35 @@ struct MixedCells {
 struct Space {
   using List = std::vector<BlockDescriptor*>;
 
-  // What a block is like: whether it has room, and whether it is settled: no
-  // cell in it was handed out since it was swept, so that it holds nothing
-  // young.
-  enum Kind : uint8_t { kSettledFull, kFull, kSettledWithRoom, kWithRoom };
-  static constexpr size_t kKinds = 4;
+  // What a block is like. It is settled if no cell in it was handed out since
+  // it was swept: then it holds nothing young, and how much of it is alive is
+  // known.
+  enum Kind : uint8_t {
+    kSettledFull,
+    // Small cells, of which less than 1/kTight are free: nobody gets it unless
+    // the heap is full otherwise.
+    kSettledTight,
+    // At least half of the cells are alive; at least a quarter; and so on. The
+    // last are those with less than 1/64.
+    kSettledHalf,
+    kSettledSparse = kSettledHalf + 6,
+    // Not settled: allocated in; perhaps with free cells that nobody has had.
+    kFull,
+    kWithRoom,
+  };
+  static constexpr size_t kKinds = kWithRoom + 1;
+  static constexpr size_t kTight = 8;
   // By Kind. Some lists rather than one, so that the end of a mark takes the
   // same time however long they are.
   using Lists = std::array<List, kKinds>;
+
+  static constexpr bool IsSettled(size_t kind) {
+    return kind <= kSettledSparse;
+  }
+  // What a block is like in which a sweep found `live` cells alive.
+  static Kind KindOf(const BlockDescriptor& block, size_t live);
+  // Whether that is one to allocate in.
+  static constexpr bool IsOffered(Kind kind) { return kind > kSettledTight; }
 
   // Not swept since the last mark: what they were like before.
   Lists unswept;
@@ -58,48 +86,31 @@ struct Space {
   // Whether its cells are for stores: it is swept when the others have been.
   bool for_stores = false;
 
-  bool AnyUnswept() const {
-    for (const List& list : unswept) {
-      if (!list.empty()) return true;
-    }
-    return false;
-  }
-  // The list from which to sweep next: those with room first, and those that
-  // were in use last.
+  bool AnyUnswept() const;
+  // The list from which to sweep next for who needs room: those that were
+  // allocated in since the last mark first, for their garbage is young and they
+  // are in the cache.
   //
   // REQUIRES: AnyUnswept().
-  List& NextUnswept() {
-    size_t kind = kKinds - 1;
-    while (unswept[kind].empty()) --kind;
-    return unswept[kind];
-  }
-  // The list of swept blocks from which to take one with room; an empty one if
-  // there is none.
-  List& NextWithRoom() {
-    return swept[kWithRoom].empty() ? swept[kSettledWithRoom]
-                                    : swept[kWithRoom];
-  }
+  List& NextUnswept();
+  // The list from which to sweep next where nobody waits: those that were
+  // allocated in last, for of equals the last to be listed is used first.
+  //
+  // REQUIRES: AnyUnswept().
+  List& LastUnswept();
+  // The list of unswept blocks that certainly have room, since they had some
+  // before the mark; null if there is none.
+  List* NextUnsweptWithRoom();
+  // The list of swept blocks from which to take one with room; null if there is
+  // none.
+  List* NextWithRoom();
 
   // When a mark has finished: has the blocks wait for the sweep in which
   // something may have died. Returns how many those are.
-  size_t EndMark(CollectionKind kind) {
-    current = nullptr;
-    returned.clear();
-    size_t count = 0;
-    for (const Kind list : {kSettledFull, kFull, kSettledWithRoom, kWithRoom}) {
-      const bool settled = list == kSettledFull || list == kSettledWithRoom;
-      if (settled && kind == CollectionKind::kMinor) continue;
-      // The last to be listed, so the first to be used again, were used last.
-      unswept[list].swap(swept[list]);
-      count += unswept[list].size();
-    }
-    return count;
-  }
+  size_t EndMark(CollectionKind kind);
 
-  // Lists a block that was swept.
-  void AddSwept(BlockDescriptor* block, bool has_room) {
-    swept[has_room ? kSettledWithRoom : kSettledFull].push_back(block);
-  }
+  // Lists a block that was swept, with `live` cells alive.
+  void AddSwept(BlockDescriptor* block, size_t live);
 };
 
 }  // namespace bibop
