@@ -345,7 +345,17 @@ void Collector::DriveToEnd(CycleCause cause, CollectionKind kind) {
 // What the program throws does not come here, and there is no way back from the
 // middle of a pause or a mark.
 bool Collector::Step(CycleCause cause, CollectionKind kind, size_t budget) {
-  return MustHaveMemory([&] { return TakeStep(cause, kind, budget); });
+  step_start_ = Clock::now();
+  step_start_delay_ = ThreadRunDelay();
+  const bool over =
+      MustHaveMemory([&] { return TakeStep(cause, kind, budget); });
+  worked_ += WorkOfStep();
+  return over;
+}
+
+absl::Duration Collector::WorkOfStep() const {
+  return absl::FromChrono(Clock::now() - step_start_) -
+         (ThreadRunDelay() - step_start_delay_);
 }
 
 bool Collector::TakeStep(CycleCause cause, CollectionKind kind, size_t budget) {
@@ -421,8 +431,8 @@ void Collector::Begin(CycleCause cause, CollectionKind kind) {
   minors_since_major_ =
       kind == CollectionKind::kMinor ? minors_since_major_ + 1 : 0;
   current_.kind = kind;
+  worked_ = absl::ZeroDuration();
   const Clock::time_point start = Clock::now();
-  cycle_start_ = start;
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
   current_.sweep_time = absl::FromChrono(Clock::now() - start);
@@ -529,7 +539,10 @@ void Collector::End() {
     stats_.cycles = current_.cycle;
     if (current_.kind == CollectionKind::kMajor) {
       const Clock::time_point now = Clock::now();
-      const bool busy = cycle_start_ - major_end_ < now - cycle_start_;
+      // Without the time in which others had the processor, or the heap would
+      // grow because the machine is busy.
+      const bool busy =
+          absl::FromChrono(now - major_end_) < 2 * (worked_ + WorkOfStep());
       major_end_ = now;
       AdjustSoftLimit(busy);
     }

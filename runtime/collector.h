@@ -168,6 +168,8 @@ class Collector {
   // for that.
   bool Step(CycleCause cause, CollectionKind kind, size_t budget);
   bool TakeStep(CycleCause cause, CollectionKind kind, size_t budget);
+  // How long the current step has worked, without waiting for a processor.
+  absl::Duration WorkOfStep() const;
   // The parts.
   void Begin(CycleCause cause, CollectionKind kind);
   // How much is marked in the pause that begins a cycle.
@@ -187,8 +189,8 @@ class Collector {
   void CheckMarked(CollectionCycle::Mutators mutators, bool in_one_pause);
   // Clears what has to be.
   void ClearReferences();
-  // When a major cycle has ended; `busy`: it took longer than it was until it
-  // since the one before.
+  // When a major cycle has ended; `busy`: it took more than half of the time
+  // since the end of the one before.
   void AdjustSoftLimit(bool busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stats_mutex_);
 
   const HeapOptions& options_;
@@ -201,7 +203,11 @@ class Collector {
   CycleStats current_;
   std::chrono::steady_clock::time_point mark_start_;
   absl::Duration since_mark_before_ = absl::ZeroDuration();
-  std::chrono::steady_clock::time_point cycle_start_;
+  // How long the steps of this cycle before the current one worked, and when
+  // that began, and how long its thread had waited for a processor.
+  absl::Duration worked_ = absl::ZeroDuration();
+  std::chrono::steady_clock::time_point step_start_;
+  absl::Duration step_start_delay_ = absl::ZeroDuration();
   std::chrono::steady_clock::time_point major_end_;
   Pacer pacer_;
   // The kind of the next cycle that a spent budget causes.
