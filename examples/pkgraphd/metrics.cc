@@ -69,6 +69,12 @@ void AddHeap(const Metrics& metrics, PrometheusWriter& out) {
             D(heap.free_resident_bytes));
   out.Counter("bibop_heap_allocated_bytes_total", "What was allocated.",
               D(heap.allocated_bytes));
+  out.Counter("bibop_heap_lock_waits_total",
+              "How often a thread waited for the heap's lock.",
+              D(heap.lock_waits));
+  out.Counter("bibop_heap_lock_wait_seconds_total",
+              "How long that was, of all threads.",
+              absl::ToDoubleSeconds(heap.lock_wait_time));
   out.Counter("bibop_gc_cycles_total", "Collections.", D(heap.cycles));
   out.Gauge("bibop_gc_max_pause_seconds", "The longest pause so far.",
             absl::ToDoubleSeconds(heap.max_pause));

@@ -22,6 +22,8 @@ Metrics Sample() {
   metrics.uptime = absl::Seconds(2);
   metrics.heap.live_bytes = 12345678901;
   metrics.heap.cycles = 3;
+  metrics.heap.lock_waits = 4;
+  metrics.heap.lock_wait_time = absl::Microseconds(15);
   metrics.heap.max_pause = absl::Microseconds(250);
   metrics.async_scopes = 7;
   metrics.http.responses_by_class = {0, 0, 5, 0, 2, 1};
@@ -66,6 +68,8 @@ TEST(MetricsTest, ValuesKeepTheirDigits) {
   const std::string text = PrometheusText(Sample());
   for (std::string_view line : {
            "bibop_heap_live_bytes 12345678901",
+           "bibop_heap_lock_waits_total 4",
+           "bibop_heap_lock_wait_seconds_total 1.5e-05",
            "bibop_gc_cycles_total 3",
            "bibop_gc_max_pause_seconds 0.00025",
            "bibop_gc_recent_pause_seconds{quantile=\"0.5\"} 2e-04",
