@@ -485,7 +485,7 @@ TEST_F(SpawnDeathTest, OutsideOfAGuardATaskOpensNoScopeInAnyBuild) {
   const auto run = [&](auto f) { RunStretch(*heap_, f); };
   EXPECT_DEATH(
       run([](void*) { const HandleScope scope(TaskMutator()); }),
-      "scope (is|was) opened.* by a parked thread.*async/spawn_test.cc");
+      "[sS]cope (is|was) opened.* by a parked thread.*async/spawn_test.cc");
   EXPECT_DEATH(run([&](void*) { outer.New<Other>(lifetimes_); }),
                "by a parked thread");
   outer.New<Other>(lifetimes_);

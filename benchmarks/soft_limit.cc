@@ -118,10 +118,9 @@ int64_t MeasureAlive() {
   const auto heap = Heap::Create({}).value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
-  std::vector<std::unique_ptr<Kept>> kept;
-  for (int i = 0; i < absl::GetFlag(FLAGS_threads); ++i) {
-    kept.push_back(std::make_unique<Kept>(mutator, scope, NodesOfThread(), 1));
-  }
+  const Kept kept(mutator, scope,
+                  NodesOfThread() * absl::GetFlag(FLAGS_threads),
+                  /*seed=*/1);
   heap->Collect();
   return heap->stats().live_bytes + heap->stats().external_bytes;
 }
