@@ -86,8 +86,10 @@ class Builder:
         include = os.path.join(self._work, "include")
         os.makedirs(include, exist_ok=True)
         link = os.path.join(include, "bibop")
-        if not os.path.islink(link):
-            os.symlink(REPOSITORY, link)
+        # It may be another checkout's.
+        if os.path.islink(link):
+            os.unlink(link)
+        os.symlink(REPOSITORY, link)
         root = "/"
         search: list[str] = []
         if packages.unpacked(peer.packages, self._root(peer)):
