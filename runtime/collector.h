@@ -217,11 +217,12 @@ class Collector {
   // The sum of all positive adjustments of external bytes. Written by any
   // thread, read by running mutators; orders nothing: relaxed.
   std::atomic<int64_t> external_allocated_ = 0;
-  // The totals of allocated bytes at which a collection is due, and at which
-  // mutators wait for one that is under way. Written by who drives, read by
-  // running mutators, for whom an old value does: relaxed.
+  // The totals of allocated bytes at which a collection is due, at which one is
+  // worth while where the program has nothing else to do, and at which mutators
+  // wait for one that is under way. Written by who drives, the first under
+  // mutex_ and also by who asks for a collection; read by any thread, for which
+  // an old value does: relaxed.
   std::atomic<int64_t> due_at_bytes_ = 0;
-  // And at which one is worth while where the program has nothing else to do.
   std::atomic<int64_t> idle_at_bytes_ = 0;
   std::atomic<int64_t> wait_at_bytes_ = 0;
   // Whether little was found alive. In the same way.
