@@ -22,6 +22,7 @@
 #include "bibop/runtime/heap_options.h"
 #include "bibop/runtime/heap_stats.h"
 #include "bibop/runtime/mutator.h"
+#include "bibop/runtime/stress_options.h"
 #include "bibop/testing/tracked.h"
 #include "gtest/gtest.h"
 
@@ -78,9 +79,10 @@ TEST_F(ThreadsTest, StatsTellThatThreadsContendForTheHeapsLock) {
 TEST(LoneThreadTest, StatsTellOfNoWaitsForTheHeapsLock) {
   Lifetimes lifetimes;
   // Not so much that the heap's own threads are woken up.
-  const std::unique_ptr<Heap> heap =
-      Heap::Create({.min_budget_bytes = 64 << 20, .small_heap_bytes = 64 << 20})
-          .value();
+  const std::unique_ptr<Heap> heap = Heap::Create({.min_budget_bytes = 64 << 20,
+                                                   .small_heap_bytes = 64 << 20,
+                                                   .stress = kNoStress})
+                                         .value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   for (int n = 0; n < 2000; ++n) {
