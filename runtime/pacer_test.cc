@@ -25,7 +25,8 @@ Pacer::Cycle Major(int64_t live_bytes) {
 
 HeapOptions Options(Pacing pacing) {
   HeapOptions options;
-  options.soft_limit_bytes = options.max_bytes;
+  // Far from all heaps here, whatever cage this is built with.
+  options.soft_limit_bytes = 64 * kGiB;
   options.pacing = pacing;
   return options;
 }
