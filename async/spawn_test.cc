@@ -485,9 +485,18 @@ TEST_F(SpawnDeathTest, OutsideOfAGuardATaskOpensNoScopeInAnyBuild) {
   const auto run = [&](auto f) { RunStretch(*heap_, f); };
   EXPECT_DEATH(
       run([](void*) { const HandleScope scope(TaskMutator()); }),
-      "[sS]cope (is|was) opened.* by a parked thread.*async/spawn_test.cc");
-  EXPECT_DEATH(run([&](void*) { outer.New<Other>(lifetimes_); }),
-               "by a parked thread");
+      "a HandleScope was opened by a parked thread, at .*spawn_test.cc:[0-9]+ "
+      "in .*, in a task that was made at .*spawn_test.cc:[0-9]+: open it");
+  EXPECT_DEATH(
+      run([&](void*) { outer.New<Other>(lifetimes_); }),
+      kCheckedHandles ? "by a parked thread" : "in a task that was made at");
+  // Behind it there is none.
+  {
+    const ParkedScope parked(mutator);
+    EXPECT_DEATH(
+        { const HandleScope scope(mutator); },
+        "by a parked thread, at .*spawn_test.cc:[0-9]+ in [^,]*: open");
+  }
   outer.New<Other>(lifetimes_);
   EXPECT_EQ(node->number, 1);
 }

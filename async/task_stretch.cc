@@ -74,13 +74,15 @@ TaskStretch::TaskStretch(Heap& heap, std::source_location place)
       before_(std::exchange(task_mutator, &mutator_)),
       parked_(ParkIfRunning(mutator_)),
       open_(mutator_.open()),
-      place_(place) {}
+      place_(place),
+      place_before_(mutator_.handles().SetTask(&place_)) {}
 
 TaskStretch::~TaskStretch() {
   ABSL_CHECK(task_mutator == &mutator_)
       << "a TaskStretch ends on another thread than it began on, or before one "
          "that began later";
   task_mutator = before_;
+  mutator_.handles().SetTask(place_before_);
   const MutatorBase::Open now = mutator_.open();
   if (now == open_) [[likely]]
     return;

@@ -75,6 +75,8 @@ class TaskStretch {
   const std::optional<ParkedScope> parked_;
   const MutatorBase::Open open_;
   const std::source_location place_;
+  // That of the stretch around this one on the same heap, or null.
+  const std::source_location* const place_before_;
 };
 
 }  // namespace bibop

@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <utility>
 
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
+#include "absl/strings/str_cat.h"
 #include "bibop/base/build_config.h"
 #include "bibop/base/poison.h"
 #include "bibop/handles/root_visitor.h"
@@ -53,15 +55,21 @@ void LocalHandles::Extend() {
   next_ = block.next->slots.data();
 }
 
-void LocalHandles::AbortParked() {
-  ABSL_LOG(FATAL)
-      << "a handle is created, or a seal begins, by a parked thread: open an "
-         "AsyncHandleGuard, or end the ParkedScope first";
+std::string LocalHandles::DescribeTask() const {
+  if (task_ == nullptr) return "";
+  return absl::StrCat(", in a task that was made at ", task_->file_name(), ":",
+                      task_->line());
 }
 
-void LocalHandles::AbortParked(std::source_location place) {
-  ABSL_LOG(FATAL) << "a scope is opened by a parked thread, at "
-                  << place.file_name() << ":" << place.line()
+void LocalHandles::AbortParked() const {
+  ABSL_LOG(FATAL) << "a handle is created, or a seal begins, by a parked thread"
+                  << DescribeTask()
+                  << ": open an AsyncHandleGuard, or end the ParkedScope first";
+}
+
+void LocalHandles::AbortParked(std::source_location place) const {
+  ABSL_LOG(FATAL) << "a HandleScope was opened by a parked thread, at "
+                  << internal::PlaceOf(place) << DescribeTask()
                   << ": open it in an AsyncHandleGuard, or after the "
                      "ParkedScope, in which its handles are used";
 }

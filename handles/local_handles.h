@@ -51,6 +51,7 @@
 #include <source_location>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "absl/base/attributes.h"
 #include "bibop/base/build_config.h"
@@ -240,6 +241,13 @@ class LocalHandles {
     next_ = parked_next_;
   }
 
+  // Tells where the task was made that the thread runs from now on, for
+  // messages: null for none. Returns what that was before. `*task` must exist
+  // until the next call.
+  const std::source_location* SetTask(const std::source_location* task) {
+    return std::exchange(task_, task);
+  }
+
   // In checked builds aborts on another thread, or while parked, where `what`
   // is being opened.
   void CheckRunningHere([[maybe_unused]] const char* what) const {
@@ -343,10 +351,12 @@ class LocalHandles {
     if (next_ == ParkedEnd()) [[unlikely]]
       AbortParked();
   }
-  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void AbortParked();
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE void AbortParked() const;
   // The same where a scope is opened at `place`.
-  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void AbortParked(
-      std::source_location place);
+  [[noreturn]] ABSL_ATTRIBUTE_NOINLINE void AbortParked(
+      std::source_location place) const;
+  // Which task the thread runs, as a part of a message; nothing if none.
+  std::string DescribeTask() const;
   [[noreturn]] ABSL_ATTRIBUTE_NOINLINE static void AbortClosedWhileParked();
 
   // By template, for of the members of each only some are compiled.
@@ -413,6 +423,7 @@ class LocalHandles {
   // The depth at which handles may not be created, where a seal is in force.
   int sealed_depth_ = -1;
   const std::unique_ptr<Block> first_;
+  const std::source_location* task_ = nullptr;
   // In checked builds.
   internal::ScopeLedger* ledger_ = nullptr;
 };

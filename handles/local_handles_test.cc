@@ -6,6 +6,7 @@
 #include <memory>
 #include <random>
 #include <set>
+#include <source_location>
 #include <variant>
 #include <vector>
 
@@ -238,8 +239,15 @@ TEST(LocalHandlesDeathTest, AParkedThreadOpensNoScope) {
   LocalHandles handles;
   handles.Park();
   EXPECT_DEATH(handles.OpenScope(),
-               "[sS]cope (is|was) opened.* by a parked thread.*"
-               "local_handles_test.cc");
+               "a HandleScope was opened by a parked thread, at "
+               ".*local_handles_test.cc:[0-9]+ in [^,]*: open it");
+  const auto task = std::source_location::current();
+  EXPECT_EQ(handles.SetTask(&task), nullptr);
+  EXPECT_DEATH(handles.OpenScope(),
+               "at .*local_handles_test.cc:.*, in a task that was made at "
+               ".*local_handles_test.cc:[0-9]+: open it");
+  EXPECT_DEATH(handles.Create(0), "in a task that was made at ");
+  EXPECT_EQ(handles.SetTask(nullptr), &task);
   if (kSealedScopes) {
     EXPECT_DEATH(handles.SealScope(), "by a parked thread");
   }

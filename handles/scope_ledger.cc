@@ -107,10 +107,6 @@ ScopeId ScopeLedger::OpenScope(std::source_location opened) {
         << PlaceOf(opened)
         << ". Each thread attaches to the heap, and has a mutator of its own.";
   }
-  if (parked_) {
-    ABSL_LOG(FATAL) << "a HandleScope was opened by a parked thread, at "
-                    << PlaceOf(opened) << ". End the ParkedScope first.";
-  }
   const ScopeId scope = {++last_serial_, open_.size(), opened};
   open_.push_back({scope, 0});
   return scope;
