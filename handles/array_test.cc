@@ -93,7 +93,7 @@ TEST_F(ArrayTest, AbsurdSizesAreStatuses) {
   EXPECT_EQ(scope.TryNewWithExtraBytes<int>(kMax).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(mutator_.handles().size(), 0u);
-  EXPECT_EQ(heap_->bytes_in_use(), 0u);
+  EXPECT_EQ(heap_->memory().in_use, 0u);
   EXPECT_DEATH(scope.NewArray<double>(kMax), "larger than an object can be");
 }
 

@@ -82,7 +82,7 @@ BlockDescriptor* Cage::DescriptorOfBlock(uint32_t number) const {
 }
 
 absl::Status Cage::CheckLimit(size_t bytes) const {
-  const size_t external = CountedExternalBytes();
+  const size_t external = OwnedElsewhereSoon();
   if (bytes > limit_ || bytes_in_use_ + external > limit_ - bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the heap is full: HeapOptions::",
@@ -94,17 +94,20 @@ absl::Status Cage::CheckLimit(size_t bytes) const {
   return absl::OkStatus();
 }
 
-size_t Cage::CountedExternalBytes() const {
+size_t Cage::OwnedElsewhere() const {
   return static_cast<size_t>(std::max(external_bytes_, int64_t{0}));
 }
 
+size_t Cage::OwnedElsewhereSoon() const {
+  return std::max(OwnedElsewhere(), external_reserve_);
+}
+
 void Cage::KeepResidentBelowLimit() {
-  while (free_resident_bytes() > 0 &&
-         bytes_in_use_ + CountedExternalBytes() + free_resident_bytes() >
-             limit_) {
-    const std::optional<BlockRun> run =
-        TakeResident(bytes_in_use_ + CountedExternalBytes() +
-                     free_resident_bytes() - limit_);
+  const auto counted = [this] {
+    return bytes_in_use_ + OwnedElsewhereSoon() + free_resident_bytes();
+  };
+  while (free_resident_bytes() > 0 && counted() > limit_) {
+    const std::optional<BlockRun> run = TakeResident(counted() - limit_);
     DecommitBlocks(*run);
     ReturnDecommitted(*run);
   }
@@ -245,7 +248,18 @@ void Cage::ReturnDecommitted(BlockRun run) {
 
 void Cage::AdjustExternalBytes(int64_t delta) {
   external_bytes_ += delta;
-  if (delta > 0) KeepResidentBelowLimit();
+  if (delta <= 0) return;
+  external_peak_ = std::max(external_peak_, OwnedElsewhere());
+  KeepResidentBelowLimit();
+}
+
+void Cage::ReserveExternal(size_t bytes) {
+  external_reserve_ = bytes;
+  KeepResidentBelowLimit();
+}
+
+size_t Cage::TakeExternalPeak() {
+  return std::exchange(external_peak_, OwnedElsewhere());
 }
 
 void Cage::SetLimit(size_t bytes) {

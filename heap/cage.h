@@ -15,11 +15,12 @@
 // used.
 //
 // Blocks in use count against the limit, and so do external bytes, which are
-// memory outside of the heap that objects own. Free blocks keep their memory
-// until TakeResident takes it, or until blocks in use, external bytes and
-// free blocks together would exceed the limit. The limit in force may be a soft
-// one, below the most that the cage was made for, which its owner raises when
-// nothing else helps.
+// memory outside of the heap that objects own, and may be more soon: blocks
+// leave them what the owner reserves. Free blocks keep their memory until
+// TakeResident takes it, or until blocks in use, external bytes and free blocks
+// together would exceed the limit. The limit in force may be a soft one, below
+// the most that the cage was made for, which its owner raises when nothing else
+// helps.
 //
 // Thread-compatible: callers serialize, but the static functions, Contains, and
 // DecommitBlocks may be called by any thread, FindBlock as it says.
@@ -132,6 +133,11 @@ class Cage {
 
   // Says that objects own `delta` more bytes of memory elsewhere.
   void AdjustExternalBytes(int64_t delta);
+  // From now on counts external bytes as `bytes` where they are fewer.
+  void ReserveExternal(size_t bytes);
+  size_t external_reserve() const { return external_reserve_; }
+  // The most that external bytes were since the last call to this.
+  size_t TakeExternalPeak();
 
   // Puts a limit in force, at most what the cage was made for. What is in use
   // already may be more.
@@ -149,6 +155,8 @@ class Cage {
   // The bytes that AdjustExternalBytes was told of; negative where more was
   // taken back than said.
   int64_t external_bytes() const { return external_bytes_; }
+  // Blocks in use and external bytes.
+  size_t counted_bytes() const { return bytes_in_use_ + OwnedElsewhere(); }
   // The bytes that may be read and written, tables included.
   size_t bytes_committed() const {
     return descriptors_.committed() + side_table_.committed() +
@@ -167,7 +175,9 @@ class Cage {
   absl::StatusOr<uint32_t> TakeBlocks(uint32_t count);
   // Returns ResourceExhausted if `bytes` more would exceed the limit.
   absl::Status CheckLimit(size_t bytes) const;
-  size_t CountedExternalBytes() const;
+  // External bytes, and what is reserved for them.
+  size_t OwnedElsewhere() const;
+  size_t OwnedElsewhereSoon() const;
   // Gives memory of free blocks back where there is more of it than the limit
   // leaves.
   void KeepResidentBelowLimit();
@@ -182,6 +192,8 @@ class Cage {
   size_t limit_ = max_bytes_;
   size_t bytes_in_use_ = 0;
   int64_t external_bytes_ = 0;
+  size_t external_reserve_ = 0;
+  size_t external_peak_ = 0;
   // How many blocks are not behind the frontier. Written by who has the cage
   // (release), when their descriptors can be read; read by FindBlock (acquire).
   std::atomic<uint32_t> blocks_used_ = 0;

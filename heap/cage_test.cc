@@ -222,6 +222,28 @@ TEST_F(SmallCageTest, ExternalBytesTakeRoom) {
   cage_->CheckInvariants();
 }
 
+TEST_F(SmallCageTest, BlocksLeaveExternalBytesWhatIsReserved) {
+  cage_->ReserveExternal(4 * kBlockSize);
+  EXPECT_EQ(TrySpan((kBlocks - 3) * kBlockSize),
+            absl::StatusCode::kResourceExhausted);
+  // It is theirs, not on top of them.
+  cage_->AdjustExternalBytes(3 * kBlockSize);
+  EXPECT_EQ(TrySpan((kBlocks - 4) * kBlockSize), absl::StatusCode::kOk);
+  EXPECT_EQ(cage_->counted_bytes(), (kBlocks - 1) * kBlockSize);
+  cage_->ReserveExternal(0);
+  EXPECT_EQ(TrySpan(1), absl::StatusCode::kOk);
+}
+
+TEST_F(SmallCageTest, ThePeakOfExternalBytesIsThatSinceItWasTaken) {
+  cage_->AdjustExternalBytes(5);
+  cage_->AdjustExternalBytes(-3);
+  EXPECT_EQ(cage_->TakeExternalPeak(), 5u);
+  EXPECT_EQ(cage_->TakeExternalPeak(), 2u);
+  cage_->AdjustExternalBytes(-7);
+  EXPECT_EQ(cage_->TakeExternalPeak(), 2u);
+  EXPECT_EQ(cage_->TakeExternalPeak(), 0u);
+}
+
 TEST_F(SmallCageTest, FreeBlocksKeepTheirMemoryAsFarAsTheLimitLeavesIt) {
   std::vector<BlockDescriptor*> blocks;
   for (size_t i = 0; i < kBlocks; ++i) blocks.push_back(Allocate<16>());

@@ -73,7 +73,7 @@ void AllocateOne(LocalAllocator& allocator,
 
 TEST_F(LocalAllocatorTest, RareTypesOfASizeShareABlock) {
   AllocateOne(*allocator_, std::make_index_sequence<25>());
-  EXPECT_EQ(heap_->bytes_in_use(), kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, kBlockSize);
 }
 
 TEST_F(LocalAllocatorTest, AnObjectWithExtraBytesHasRoomForThem) {
@@ -142,7 +142,7 @@ TEST_F(LocalAllocatorTest, ABlockGoesOnBeingUsedByTheNextAllocator) {
     LocalAllocator allocator = LocalAllocator::Create(*heap_).value();
     (void)bibop::Allocate<Sized<32>>(allocator).value();
   }
-  EXPECT_EQ(heap_->bytes_in_use(), kBlockSize)
+  EXPECT_EQ(heap_->memory().in_use, kBlockSize)
       << "1,000 objects of 32 bytes fit into one block";
   for (int i = 0; i < 100; ++i) {
     LocalAllocator allocator = LocalAllocator::Create(*heap_).value();
@@ -150,7 +150,7 @@ TEST_F(LocalAllocatorTest, ABlockGoesOnBeingUsedByTheNextAllocator) {
       (void)bibop::Allocate<Sized<4096>>(allocator).value();
     }
   }
-  EXPECT_EQ(heap_->bytes_in_use(), 101 * kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, 101 * kBlockSize);
 }
 
 // ---- what is left behind ----
@@ -178,7 +178,7 @@ TEST_F(LocalAllocatorTest, ARetiredAllocatorGoesOnWithTheSameBlocks) {
   }
   heap_->CheckInvariants();
   // 256 and 744 of 32 bytes, and 1,000 of 48.
-  EXPECT_EQ(heap_->bytes_in_use(), 4 * kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, 4 * kBlockSize);
 }
 
 TEST_F(LocalAllocatorTest, AMovedAllocatorGoesOnWithTheSameRegions) {

@@ -553,11 +553,6 @@ size_t ObjectHeap::ReleaseFreeMemory(size_t bytes) {
   return released;
 }
 
-size_t ObjectHeap::free_resident_bytes() const {
-  absl::MutexLock lock(mutex_);
-  return cage_->free_resident_bytes();
-}
-
 size_t ObjectHeap::TakeIdleBytes() {
   absl::MutexLock lock(mutex_);
   return std::exchange(idle_bytes_, cage_->free_resident_bytes());
@@ -571,37 +566,57 @@ void ObjectHeap::SetLimit(size_t bytes) {
 
 bool ObjectHeap::RaiseLimit(size_t bytes, size_t extra) {
   absl::MutexLock lock(mutex_);
-  const size_t external =
-      static_cast<size_t>(std::max(cage_->external_bytes(), int64_t{0}));
-  const size_t used = cage_->bytes_in_use() + external;
+  const size_t used = cage_->counted_bytes();
   const size_t most = cage_->max_bytes();
-  if (bytes > most || used > most - bytes) return false;
+  if (bytes > most || used > most - bytes) {
+    // External bytes are not refused.
+    if (used > most) cage_->SetLimit(most);
+    return false;
+  }
   // Another thread may have raised it already.
   if (cage_->limit() < used + bytes) {
     cage_->SetLimit(used + bytes + std::min(extra, most - used - bytes));
   }
+  const size_t in_use = cage_->bytes_in_use();
+  const size_t left = cage_->limit() - in_use - bytes;
+  if (cage_->external_reserve() > left) {
+    cage_->ReserveExternal(left - std::min(left, extra));
+  }
+  NoteFree();
   return true;
 }
 
-void ObjectHeap::AdjustExternalBytes(int64_t delta) {
+ObjectHeap::Memory ObjectHeap::memory() const {
+  absl::MutexLock lock(mutex_);
+  return {.in_use = cage_->bytes_in_use(),
+          .committed = cage_->bytes_committed(),
+          .free_resident = cage_->free_resident_bytes(),
+          .external = cage_->external_bytes()};
+}
+
+bool ObjectHeap::AdjustExternalBytes(int64_t delta) {
   const CountingLock lock(mutex_, lock_waits_);
   cage_->AdjustExternalBytes(delta);
   NoteFree();
+  return IsBeyondSoftLimit();
 }
 
-size_t ObjectHeap::bytes_in_use() const {
-  absl::MutexLock lock(mutex_);
-  return cage_->bytes_in_use();
+bool ObjectHeap::IsBeyondSoftLimit() const {
+  const size_t limit = cage_->limit();
+  return limit < cage_->max_bytes() && cage_->counted_bytes() > limit;
 }
 
-size_t ObjectHeap::bytes_committed() const {
+bool ObjectHeap::ExceedsSoftLimit() const {
   absl::MutexLock lock(mutex_);
-  return cage_->bytes_committed();
+  return IsBeyondSoftLimit();
 }
 
-int64_t ObjectHeap::external_bytes() const {
+void ObjectHeap::ReserveForExternalBytes() {
   absl::MutexLock lock(mutex_);
-  return cage_->external_bytes();
+  const size_t before = cage_->external_reserve();
+  cage_->ReserveExternal(
+      std::max(cage_->TakeExternalPeak(), before - before / 8));
+  NoteFree();
 }
 
 // ---- looking at it ----

@@ -92,6 +92,18 @@ inline constinit thread_local const ObjectHeap* sweeping_heap = nullptr;
 
 class ObjectHeap {
  public:
+  // Bytes at one moment.
+  struct Memory {
+    // Of the blocks in use.
+    size_t in_use = 0;
+    // That may be read and written, tables included.
+    size_t committed = 0;
+    // Of free blocks that were not given back.
+    size_t free_resident = 0;
+    // What AdjustExternalBytes was told, summed.
+    int64_t external = 0;
+  };
+
   // Makes an empty heap whose blocks and external bytes take at most
   // `max_bytes` bytes. Returns ResourceExhausted where the system refuses the
   // address space.
@@ -291,23 +303,28 @@ class ObjectHeap {
   // are freed by sweeping.
   size_t ReleaseFreeMemory(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The bytes of free blocks that were not given back.
-  size_t free_resident_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // The least that free_resident_bytes() was since the last call to this: what
+  // The least that was free and resident since the last call to this: what
   // nobody needed in the meantime.
   size_t TakeIdleBytes() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Puts a limit in force below max_bytes, or that.
   void SetLimit(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Sees to it that blocks and external bytes may be at least `bytes` more than
-  // they are, and where the limit has to be raised for that by `extra` as well,
-  // as far as max_bytes allows. Returns false if it does not allow `bytes`.
+  // Sees to it that blocks may take at least `bytes` bytes more than they do.
+  // Where that is more than the limit or the reserve for external bytes leaves,
+  // that gives way by `extra` as well, as far as max_bytes allows. Returns
+  // false if it does not allow `bytes`.
   bool RaiseLimit(size_t bytes, size_t extra) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
-  // fewer. They count against the limit.
-  void AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(mutex_);
+  // fewer. They count against the limit, but are not refused. Returns whether
+  // they exceed one below max_bytes.
+  bool AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether blocks and external bytes do.
+  bool ExceedsSoftLimit() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Has blocks leave room below the limit for as many external bytes as there
+  // were at most since the last call: what has died and is not swept yet counts
+  // among them. A reserve that is not needed shrinks by an eighth each time.
+  void ReserveForExternalBytes() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- looking at it ----
 
@@ -351,12 +368,7 @@ class ObjectHeap {
   int64_t freed_objects() const {
     return freed_objects_.load(std::memory_order_relaxed);
   }
-  // The bytes of the blocks in use.
-  size_t bytes_in_use() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // The bytes that may be read and written, tables included.
-  size_t bytes_committed() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // What AdjustExternalBytes was told, summed.
-  int64_t external_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  Memory memory() const ABSL_LOCKS_EXCLUDED(mutex_);
   // How allocations and adjustments of external bytes waited for the lock.
   const LockWaits& lock_waits() const { return lock_waits_; }
 
@@ -367,6 +379,7 @@ class ObjectHeap {
   const Cage& UnlockedCage() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return *cage_;
   }
+  bool IsBeyondSoftLimit() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // Whether the space has blocks that may be swept now.
   bool MaySweep(const Space& space) const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return may_sweep_ && space.AnyUnswept() &&

@@ -137,7 +137,7 @@ class Program {
       default:
         allocators_[input_.Byte() % allocators_.size()].emplace(
             LocalAllocator::Create(*heap_).value());
-        ABSL_CHECK_LE(heap_->TakeIdleBytes(), heap_->free_resident_bytes());
+        ABSL_CHECK_LE(heap_->TakeIdleBytes(), heap_->memory().free_resident);
         return;
     }
   }
@@ -279,7 +279,7 @@ class Program {
   // ---- checks ----
 
   size_t External() const {
-    return static_cast<size_t>(std::max(heap_->external_bytes(), int64_t{0}));
+    return static_cast<size_t>(std::max(heap_->memory().external, int64_t{0}));
   }
 
   // There was no room for the blocks that it would have taken.
@@ -292,14 +292,14 @@ class Program {
     const size_t blocks = size_class < kNumSizeClasses
                               ? SizeClassOf(size_class).blocks
                               : (size + kBlockSize - 1) / kBlockSize;
-    ABSL_CHECK_GT(heap_->bytes_in_use() + External() + blocks * kBlockSize,
+    ABSL_CHECK_GT(heap_->memory().in_use + External() + blocks * kBlockSize,
                   max_bytes_)
         << status;
   }
 
   void CheckFigures() const {
-    const size_t in_use = heap_->bytes_in_use();
-    const size_t free = heap_->free_resident_bytes();
+    const size_t in_use = heap_->memory().in_use;
+    const size_t free = heap_->memory().free_resident;
     ABSL_CHECK_LE(in_use, max_bytes_);
     ABSL_CHECK(free == 0 || in_use + free + External() <= max_bytes_);
   }

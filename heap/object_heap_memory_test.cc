@@ -76,10 +76,10 @@ size_t AllocateEach(LocalAllocator& allocator) {
 // nothing was freed: blocks are committed in steps of 4 MiB.
 int64_t Overhead(const ObjectHeap& heap, size_t payload) {
   constexpr size_t kStep = 4 * kMiB;
-  const size_t blocks = heap.bytes_in_use();
+  const size_t blocks = heap.memory().in_use;
   const size_t committed_blocks = (blocks + kStep - 1) / kStep * kStep;
   return static_cast<int64_t>(blocks) +
-         static_cast<int64_t>(heap.bytes_committed() - committed_blocks) -
+         static_cast<int64_t>(heap.memory().committed - committed_blocks) -
          static_cast<int64_t>(payload);
 }
 
@@ -123,7 +123,7 @@ TEST_F(ObjectHeapTest, SparseBlocksEmptyWhileAServiceGoesOn) {
     }
     Collect(live);
     heap_->SweepAll();
-    EXPECT_GT(heap_->bytes_in_use(), kPeakBlocks * kBlockSize * 9 / 10);
+    EXPECT_GT(heap_->memory().in_use, kPeakBlocks * kBlockSize * 9 / 10);
     for (int cycle = 0; cycle < 60; ++cycle) {
       for (size_t i = 0; i < kPeakBlocks / 8 * kLeaves; ++i) {
         void* leaf = Allocate<Leaf>().value();
@@ -133,7 +133,7 @@ TEST_F(ObjectHeapTest, SparseBlocksEmptyWhileAServiceGoesOn) {
       if (swept_at_once) heap_->SweepAll();
     }
     heap_->SweepAll();
-    EXPECT_LT(heap_->bytes_in_use(), kPeakBlocks * kBlockSize * 7 / 16);
+    EXPECT_LT(heap_->memory().in_use, kPeakBlocks * kBlockSize * 7 / 16);
     Collect({});
     heap_->SweepAll();
   }
@@ -170,11 +170,11 @@ class LimitTest : public ObjectHeapTest {
     return dead;
   }
   void ExpectWithinLimit() {
-    const auto external = std::max(heap_->external_bytes(), int64_t{0});
-    EXPECT_LE(heap_->bytes_in_use(), kLimit);
+    const auto external = std::max(heap_->memory().external, int64_t{0});
+    EXPECT_LE(heap_->memory().in_use, kLimit);
     // Free blocks go when something else comes.
-    if (heap_->free_resident_bytes() == 0) return;
-    EXPECT_LE(heap_->bytes_in_use() + heap_->free_resident_bytes() +
+    if (heap_->memory().free_resident == 0) return;
+    EXPECT_LE(heap_->memory().in_use + heap_->memory().free_resident +
                   static_cast<size_t>(external),
               kLimit);
   }
@@ -195,8 +195,39 @@ TEST_F(LimitTest, ExternalBytesCount) {
   EXPECT_EQ(Allocate<Leaf>().status().code(),
             absl::StatusCode::kResourceExhausted);
   heap_->AdjustExternalBytes(-1 * static_cast<int64_t>(kMiB));
-  EXPECT_EQ(heap_->external_bytes(), static_cast<int64_t>(9 * kMiB));
+  EXPECT_EQ(heap_->memory().external, static_cast<int64_t>(9 * kMiB));
   EXPECT_EQ(Allocate<Leaf>().status().code(), absl::StatusCode::kOk);
+}
+
+TEST_F(LimitTest, ExternalBytesKeepTheRoomThatTheyHadSinceTheLastReserve) {
+  const auto adjust = [this](int64_t mib) {
+    heap_->AdjustExternalBytes(mib * static_cast<int64_t>(kMiB));
+  };
+  adjust(8);
+  adjust(-4);
+  heap_->ReserveForExternalBytes();
+  EXPECT_EQ(TrySpan(9 * kMiB), absl::StatusCode::kResourceExhausted);
+  // What is not used shrinks by an eighth.
+  heap_->ReserveForExternalBytes();
+  EXPECT_EQ(TrySpan(9 * kMiB), absl::StatusCode::kOk);
+  // And gives way where nothing else helps, before the limit does.
+  EXPECT_EQ(TrySpan(kMiB), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(heap_->RaiseLimit(kMiB, /*extra=*/kMiB / 2));
+  EXPECT_EQ(TrySpan(kMiB + kMiB / 2), absl::StatusCode::kOk);
+  EXPECT_FALSE(heap_->RaiseLimit(2 * kMiB, /*extra=*/0));
+}
+
+TEST_F(LimitTest, ExternalBytesAreToldThatTheyExceedALimitBelowTheMost) {
+  heap_->SetLimit(kMiB);
+  EXPECT_FALSE(heap_->AdjustExternalBytes(kMiB));
+  EXPECT_TRUE(heap_->AdjustExternalBytes(1));
+  EXPECT_TRUE(heap_->ExceedsSoftLimit());
+  EXPECT_TRUE(heap_->RaiseLimit(/*bytes=*/0, /*extra=*/kMiB));
+  EXPECT_FALSE(heap_->AdjustExternalBytes(kMiB));
+  EXPECT_TRUE(heap_->AdjustExternalBytes(kLimit));
+  // There is no higher one, and they are not refused.
+  EXPECT_FALSE(heap_->RaiseLimit(/*bytes=*/0, /*extra=*/0));
+  EXPECT_FALSE(heap_->ExceedsSoftLimit());
 }
 
 TEST_F(LimitTest, HoldsForWhatIsInUseAndWhatIsFreeAndResident) {
@@ -234,7 +265,7 @@ TEST_F(LimitTest, IdleBytesAreTheLeastThatWasFreeSinceTheyWereTaken) {
   EXPECT_EQ(TrySpan(3 * kMiB), absl::StatusCode::kOk);
   Collect({});
   heap_->FinishSweep();
-  EXPECT_EQ(heap_->free_resident_bytes(), 8 * kMiB);
+  EXPECT_EQ(heap_->memory().free_resident, 8 * kMiB);
   EXPECT_EQ(heap_->TakeIdleBytes(), 5 * kMiB);
   EXPECT_EQ(heap_->TakeIdleBytes(), 8 * kMiB) << "nobody needed any";
 }
@@ -268,10 +299,10 @@ class ReleaseTest : public ObjectHeapTest {
 
 TEST_F(ReleaseTest, MemoryOfFreeBlocksGoesBackToTheSystemAndTheyStayUsable) {
   std::byte* first = FreeSpans(32, kMiB);
-  EXPECT_EQ(heap_->free_resident_bytes(), 32 * kMiB);
+  EXPECT_EQ(heap_->memory().free_resident, 32 * kMiB);
   EXPECT_EQ(ResidentPages(first, 32 * kMiB), 32 * kMiB / kPage);
   heap_->ReleaseFreeMemory(32 * kMiB);
-  EXPECT_EQ(heap_->free_resident_bytes(), 0u);
+  EXPECT_EQ(heap_->memory().free_resident, 0u);
   EXPECT_EQ(ResidentPages(first, 32 * kMiB), 0u);
   heap_->CheckInvariants();
   EXPECT_EQ(FreeSpans(32, kMiB), first);
@@ -281,15 +312,15 @@ TEST_F(ReleaseTest, MemoryOfFreeBlocksGoesBackToTheSystemAndTheyStayUsable) {
 TEST_F(ReleaseTest, GivesBackWhatItIsAskedForAndLittleMore) {
   std::byte* first = FreeSpans(64, kMiB);
   heap_->ReleaseFreeMemory(1);
-  EXPECT_LT(heap_->free_resident_bytes(), 64 * kMiB);
-  EXPECT_GE(heap_->free_resident_bytes(), 56 * kMiB);
+  EXPECT_LT(heap_->memory().free_resident, 64 * kMiB);
+  EXPECT_GE(heap_->memory().free_resident, 56 * kMiB);
   heap_->ReleaseFreeMemory(20 * kMiB);
-  EXPECT_LE(heap_->free_resident_bytes(), 43 * kMiB);
-  EXPECT_GE(heap_->free_resident_bytes(), 28 * kMiB);
+  EXPECT_LE(heap_->memory().free_resident, 43 * kMiB);
+  EXPECT_GE(heap_->memory().free_resident, 28 * kMiB);
   EXPECT_EQ(ResidentPages(first, 64 * kMiB),
-            heap_->free_resident_bytes() / kPage);
+            heap_->memory().free_resident / kPage);
   heap_->ReleaseFreeMemory(0);
-  EXPECT_GE(heap_->free_resident_bytes(), 28 * kMiB);
+  EXPECT_GE(heap_->memory().free_resident, 28 * kMiB);
 }
 
 TEST_F(ReleaseTest, ObjectsKeepTheirContents) {
@@ -302,7 +333,7 @@ TEST_F(ReleaseTest, ObjectsKeepTheirContents) {
   Collect(kept);
   heap_->FinishSweep();
   heap_->ReleaseFreeMemory(kCageSize);
-  EXPECT_EQ(heap_->free_resident_bytes(), 0u);
+  EXPECT_EQ(heap_->memory().free_resident, 0u);
   for (size_t i = 0; i < kept.size(); ++i) {
     EXPECT_EQ(static_cast<Leaf*>(kept[i])->words[0],
               static_cast<int64_t>(3000 * i));

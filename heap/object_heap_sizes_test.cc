@@ -235,7 +235,7 @@ TEST_F(SpanTest, NeighboursThatAreFreeAreOneRun) {
   Free({guard, second});
   Free({guard});
   EXPECT_EQ(Span(30), first);
-  EXPECT_EQ(heap_->bytes_in_use(), 38 * kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, 38 * kBlockSize);
   EXPECT_LT(second, third);
 }
 
@@ -247,8 +247,8 @@ TEST_F(SpanTest, AFreedSpanServesBlocksOfOtherKinds) {
   EXPECT_EQ(page, span);
   const size_t medium =
       Cage::DescriptorOf(Allocate<Leaf>(45000).value())->run_blocks;
-  EXPECT_EQ(heap_->bytes_in_use(), (8 + 1 + medium) * kBlockSize);
-  EXPECT_EQ(heap_->bytes_committed() >> 20, size_t{4});
+  EXPECT_EQ(heap_->memory().in_use, (8 + 1 + medium) * kBlockSize);
+  EXPECT_EQ(heap_->memory().committed >> 20, size_t{4});
 }
 
 TEST_F(SpanTest, ADeadSpanIsDestroyedOnceAndALiveOneIsNot) {
@@ -268,16 +268,16 @@ TEST_F(SpanTest, ADeadSpanIsDestroyedOnceAndALiveOneIsNot) {
 
 TEST_F(SpanTest, ASpanThatCannotBeIsAStatusAndChangesNothing) {
   void* object = Allocate<Leaf>().value();
-  const size_t in_use = heap_->bytes_in_use();
-  const size_t committed = heap_->bytes_committed();
+  const size_t in_use = heap_->memory().in_use;
+  const size_t committed = heap_->memory().committed;
   for (size_t size :
        {~size_t{0}, ~size_t{0} - 7, ~size_t{0} - kBlockSize, size_t{1} << 63,
         kCageSize, Cage::kCapacity + 1, Cage::kCapacity}) {
     EXPECT_EQ(Allocate<Leaf>(size).status().code(),
               absl::StatusCode::kResourceExhausted)
         << size;
-    EXPECT_EQ(heap_->bytes_in_use(), in_use);
-    EXPECT_EQ(heap_->bytes_committed(), committed);
+    EXPECT_EQ(heap_->memory().in_use, in_use);
+    EXPECT_EQ(heap_->memory().committed, committed);
   }
   EXPECT_EQ(Objects(), std::set<void*>({object}));
   EXPECT_EQ(heap_->allocated().objects, 1);
@@ -294,15 +294,15 @@ TEST_F(ObjectHeapTest, MediumObjectsShareARunAndAFreedCellServesAgain) {
     objects.push_back(
         (i % 2 == 0 ? Allocate<Apple>(45000) : Allocate<Pear>(45000)).value());
   }
-  EXPECT_EQ(heap_->bytes_in_use(), size_class.blocks * kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, size_class.blocks * kBlockSize);
   void* dead = objects[1];
   objects.erase(objects.begin() + 1);
   Collect(objects);
   EXPECT_EQ(Allocate<Apple>(45000).value(), dead);
-  EXPECT_EQ(heap_->bytes_in_use(), size_class.blocks * kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, size_class.blocks * kBlockSize);
   Collect({});
   heap_->FinishSweep();
-  EXPECT_EQ(heap_->bytes_in_use(), 0u);
+  EXPECT_EQ(heap_->memory().in_use, 0u);
 }
 
 }  // namespace

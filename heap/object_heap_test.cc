@@ -83,9 +83,9 @@ TEST_F(ObjectHeapTest, FreedCellsOfABlockAreHandedOutAgainBeforeABlockIsTaken) {
     live.erase(begin, end);
     Collect(live);
     heap_->FinishSweep();
-    const size_t before = heap_->bytes_in_use();
+    const size_t before = heap_->memory().in_use;
     for (void* cell : dead) EXPECT_EQ(allocate(), cell);
-    EXPECT_EQ(heap_->bytes_in_use(), before);
+    EXPECT_EQ(heap_->memory().in_use, before);
     Collect({});
   }
 }
@@ -226,15 +226,15 @@ TEST_F(ObjectHeapTest, AMarkOfLongAgoIsNotAMark) {
 TEST_F(ObjectHeapTest, EmptyBlocksServeOtherTypesAndSizes) {
   for (int i = 0; i < 100000; ++i) (void)Allocate<Leaf>().value();
   for (int i = 0; i < 10; ++i) (void)Allocate<Leaf>(400000).value();
-  const size_t before = heap_->bytes_in_use();
-  const size_t committed = heap_->bytes_committed();
+  const size_t before = heap_->memory().in_use;
+  const size_t committed = heap_->memory().committed;
   Collect({});
   Collect({});
-  EXPECT_EQ(heap_->bytes_in_use(), 0u);
+  EXPECT_EQ(heap_->memory().in_use, 0u);
   for (int i = 0; i < 50000; ++i) (void)Allocate<int64_t>().value();
   for (int i = 0; i < 500; ++i) (void)Allocate<Leaf>(5000).value();
-  EXPECT_LT(heap_->bytes_in_use(), before);
-  EXPECT_LT(heap_->bytes_committed() - committed, size_t{1} << 20)
+  EXPECT_LT(heap_->memory().in_use, before);
+  EXPECT_LT(heap_->memory().committed - committed, size_t{1} << 20)
       << "blocks are used again; only side records may be new";
 }
 
@@ -265,12 +265,12 @@ TEST_F(ObjectHeapTest, SweepSomeSweepsSoManyBlocksAndSaysWhetherMoreAreLeft) {
   Collect({});
   EXPECT_TRUE(heap_->SweepSome(1));
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
-  EXPECT_EQ(heap_->bytes_in_use(), 3 * kBlockSize) << "empty ones are free";
+  EXPECT_EQ(heap_->memory().in_use, 3 * kBlockSize) << "empty ones are free";
   EXPECT_TRUE(heap_->SweepSome(2));
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(3 * in_a_block));
   EXPECT_FALSE(heap_->SweepSome(2));
   EXPECT_EQ(lifetimes_.alive(), 0);
-  EXPECT_EQ(heap_->bytes_in_use(), 0u);
+  EXPECT_EQ(heap_->memory().in_use, 0u);
 }
 
 class SmallHeapTest : public ObjectHeapTest {

@@ -122,7 +122,7 @@ TEST_F(ThreadsTest, ObjectsAreIntactAndDieOnceWhileOthersAllocateAndSweep) {
     sweepers.emplace_back([&]() {
       while (!done) {
         heap_->ReleaseFreeMemory(size_t{1} << 20);
-        EXPECT_LE(heap_->bytes_in_use(), heap_->bytes_committed());
+        EXPECT_LE(heap_->memory().in_use, heap_->memory().committed);
         std::this_thread::yield();
       }
     });
@@ -236,7 +236,7 @@ TEST_F(ThreadsTest, FinishSweepWaitsForTheDestructorsThatOthersRun) {
   std::thread sweeper([this]() { heap_->SweepSome(1); });
   begun.WaitForNotification();
   EXPECT_FALSE(ended) << "the lock is not held while a destructor runs";
-  EXPECT_EQ(heap_->bytes_in_use(), kBlockSize);
+  EXPECT_EQ(heap_->memory().in_use, kBlockSize);
   EXPECT_FALSE(ended) << "the lock is not held while a destructor runs";
   heap_->FinishSweep();
   EXPECT_TRUE(ended);

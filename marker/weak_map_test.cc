@@ -332,7 +332,7 @@ TEST_F(WeakMapTest, EntriesThatComeAndGoTakeNoMemory) {
     Collect();
   }
   Collect();
-  EXPECT_LT(heap_->bytes_in_use(), size_t{1} << 20);
+  EXPECT_LT(heap_->memory().in_use, size_t{1} << 20);
 }
 
 // ---- while objects are marked ----

@@ -130,7 +130,7 @@ void Collector::SetBudget(int64_t mutators) {
                         .traced_bytes = cycle_.traced_bytes(),
                         .mark_time = current_.mark_time,
                         .since_before = since_mark_before_,
-                        .external_bytes = objects_.external_bytes(),
+                        .external_bytes = objects_.memory().external,
                         .mutators = mutators});
   next_kind_ = plan.kind;
   const int64_t now = AllocatedBytes();
@@ -156,17 +156,18 @@ bool Collector::ExceedSoftLimit(size_t size) {
 }
 
 // Collections that follow each other at the soft limit may not take more than
-// half of the time: they let the heap grow by more.
+// two thirds of the time: they let the heap grow by more.
 void Collector::AdjustSoftLimit(bool busy) {
   const size_t limit = options_.soft_limit_bytes;
-  const size_t least = limit / 64;
+  const size_t least = limit / 128;
   grant_ = busy && exceeded_ ? std::min(2 * grant_, limit / 8) : least;
   exceeded_ = false;
   // What is not swept yet counts.
-  const size_t used =
-      objects_.bytes_in_use() +
-      static_cast<size_t>(std::max(objects_.external_bytes(), int64_t{0}));
+  const ObjectHeap::Memory memory = objects_.memory();
+  const size_t used = memory.in_use + static_cast<size_t>(std::max(
+                                          memory.external, int64_t{0}));
   if (used <= limit) objects_.SetLimit(limit);
+  objects_.ReserveForExternalBytes();
 }
 
 // ---- who drives ----
@@ -300,6 +301,22 @@ void Collector::CollectDue(Mutator& self) {
   } else {
     DriveToEnd(CycleCause::kBudgetSpent, next_kind_);
   }
+}
+
+bool Collector::AwaitUnderWay(Mutator& self) {
+  self.NoteStack();
+  int64_t awaited = 0;
+  {
+    absl::MutexLock lock(mutex_);
+    CheckDoesNotDrive();
+    // One that nobody drives would not end.
+    if (options_.mode != CollectionMode::kConcurrent || begun_ == cleared_) {
+      return false;
+    }
+    awaited = begun_;
+  }
+  WaitUntilCleared(awaited, self);
+  return true;
 }
 
 void Collector::WaitUntilCleared(int64_t cycle, Mutator& self) {
@@ -542,7 +559,7 @@ void Collector::End() {
       // Without the time in which others had the processor, or the heap would
       // grow because the machine is busy.
       const bool busy =
-          absl::FromChrono(now - major_end_) < 2 * (worked_ + WorkOfStep());
+          absl::FromChrono(now - major_end_) < 1.5 * (worked_ + WorkOfStep());
       major_end_ = now;
       AdjustSoftLimit(busy);
     }

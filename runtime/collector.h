@@ -106,6 +106,11 @@ class Collector {
     if (stress_.options().every_safepoint) CollectForStress(self);
   }
 
+  // If a cycle is under way that its own thread drives, waits until it has
+  // cleared what it clears, and returns true. On the thread of `self`, at a
+  // safepoint.
+  bool AwaitUnderWay(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Where a collection has not made room below the soft limit: lets the heap
   // grow somewhat beyond, so that an object of `size` bytes may find room.
   // Returns false if it may not grow any more.

@@ -446,7 +446,7 @@ TEST_F(GenerationsTest, SettledBlocksAreUsedAgain) {
     inner.New<Node>(lifetimes_);
   }
   CollectMinor();
-  const size_t bytes = heap_->bytes_in_use();
+  const size_t bytes = heap_->memory().in_use;
   for (int round = 0; round < 10; ++round) {
     CollectMinor();
     CollectMinor();
@@ -463,7 +463,7 @@ TEST_F(GenerationsTest, SettledBlocksAreUsedAgain) {
     CollectMinor();
     EXPECT_EQ(lifetimes_.alive(), 1000);
   }
-  EXPECT_EQ(heap_->bytes_in_use(), bytes);
+  EXPECT_EQ(heap_->memory().in_use, bytes);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ((*kept)[i]->number, i);
 }
 

@@ -137,11 +137,11 @@ HeapStats Heap::stats() const {
   stats.allocated_objects = objects_->allocated().objects;
   stats.allocated_bytes = objects_->allocated().bytes;
   stats.freed_objects = objects_->freed_objects();
-  stats.block_bytes = static_cast<int64_t>(objects_->bytes_in_use());
-  stats.committed_bytes = static_cast<int64_t>(objects_->bytes_committed());
-  stats.free_resident_bytes =
-      static_cast<int64_t>(objects_->free_resident_bytes());
-  stats.external_bytes = objects_->external_bytes();
+  const ObjectHeap::Memory memory = objects_->memory();
+  stats.block_bytes = static_cast<int64_t>(memory.in_use);
+  stats.committed_bytes = static_cast<int64_t>(memory.committed);
+  stats.free_resident_bytes = static_cast<int64_t>(memory.free_resident);
+  stats.external_bytes = memory.external;
   stats.lock_waits = objects_->lock_waits().count();
   stats.lock_wait_time = objects_->lock_waits().time();
   return stats;

@@ -58,6 +58,7 @@ struct HeapOptions {
   // near it collections are due sooner. Beyond it, it grows only where a major
   // collection, for which the allocating threads wait, has not made room: so a
   // heap with nearly as much alive gets slower, and one with more exceeds it.
+  // So do external bytes that no mutator tells of, who could not wait.
   // Free blocks count while they have memory. 1 MiB to Cage::kCapacity; more
   // than max_bytes is max_bytes. 0: nine tenths of what the process's control
   // group may use (memory.max of cgroup v2, of the group and those around it),

@@ -74,7 +74,8 @@ struct HeapStats {
   // How many dead objects were swept: their destructors have run. Others are
   // dead and wait for it.
   int64_t freed_objects = 0;
-  // The bytes of the blocks in use, free cells included.
+  // The bytes of the blocks in use, free cells included. This and the next
+  // three are of one moment.
   int64_t block_bytes = 0;
   // The bytes that may be read and written, tables included. What was never
   // touched, or was given back, takes no memory.

@@ -125,7 +125,7 @@ bool MemoryKeeper::Tick(absl::Duration elapsed) {
         heap_.ReleaseFreeMemory(static_cast<size_t>(due_bytes_) + 1));
   }
   return half_life_ != absl::InfiniteDuration() &&
-         heap_.free_resident_bytes() > 0;
+         heap_.memory().free_resident > 0;
 }
 
 }  // namespace bibop

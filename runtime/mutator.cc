@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/log/absl_check.h"
 #include "absl/log/absl_log.h"
 #include "absl/status/status.h"
@@ -90,8 +91,39 @@ void Mutator::CheckMayAllocate() const {
 
 void Mutator::AdjustExternalBytes(int64_t delta) {
   CheckMayAllocate();
-  heap_.AdjustExternalBytes(delta);
-  if (delta > 0) heap_.collector_->CollectIfDue(*this);
+  const bool exceeds = heap_.objects_->AdjustExternalBytes(delta);
+  if (delta <= 0) return;
+  heap_.collector_->CountExternal(delta);
+  heap_.collector_->CollectIfDue(*this);
+  if (exceeds) [[unlikely]]
+    MakeRoomForExternal();
+}
+
+void Mutator::MakeRoomForExternal() {
+  if (MakeRoom([this] { return !heap_.objects_->ExceedsSoftLimit(); })) return;
+  // They are there already.
+  heap_.collector_->ExceedSoftLimit(0);
+}
+
+bool Mutator::MakeRoom(absl::FunctionRef<bool()> there_is) {
+  // Room may be in blocks of other types that were not swept.
+  heap_.objects_->SweepAll();
+  if (there_is()) return true;
+  // A cycle that is under way costs nothing more, but does not free what died
+  // since it began.
+  bool fresh = !heap_.collector_->AwaitUnderWay(*this);
+  for (int i = 0; i < kMostCollections;) {
+    if (fresh) {
+      heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
+      ++i;
+    }
+    heap_.objects_->SweepAll();
+    if (there_is()) return true;
+    // Else there is room, perhaps, when the cycle that has begun is over.
+    if (fresh && !heap_.objects_->HandsOutNewBlocksOnly()) return false;
+    fresh = true;
+  }
+  return false;
 }
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
@@ -105,19 +137,14 @@ absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
   // No collection makes room for what is larger than the heap may be.
   if (cell.ok() || size > heap_.options_.max_bytes) [[likely]]
     return cell;
-  // Room may be in blocks of other types that were not swept.
-  heap_.objects_->SweepAll();
-  cell = allocator().AllocateSlow(type, id, size);
-  for (int i = 0; i < kMostCollections && !cell.ok(); ++i) {
-    heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
-    heap_.objects_->SweepAll();
+  const auto find = [&] {
     cell = allocator().AllocateSlow(type, id, size);
-    // Else there is room, perhaps, when the cycle that has begun is over.
-    if (!heap_.objects_->HandsOutNewBlocksOnly()) break;
-  }
+    return cell.ok();
+  };
+  if (MakeRoom(find)) return cell;
   for (int i = 0; i < kMostTries && !cell.ok(); ++i) {
     if (!GrowWithoutCollecting(size)) break;
-    cell = allocator().AllocateSlow(type, id, size);
+    find();
   }
   return cell;
 }

@@ -14,6 +14,7 @@
 
 #include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bibop/base/build_config.h"
@@ -50,8 +51,9 @@ class Mutator final : public MutatorBase {
   }
 
   // As Heap::AdjustExternalBytes, but collects if so many bytes were allocated
-  // that a collection is due. To be called by the attached thread, where an
-  // allocation could be: not by a destructor or a Trace.
+  // that a collection is due, or if the heap exceeds its soft limit with them.
+  // To be called by the attached thread, where an allocation could be: not by a
+  // destructor or a Trace.
   void AdjustExternalBytes(int64_t delta) ABSL_LOCKS_EXCLUDED(internal::no_gc);
 
   // Where the thread was when it last let a collection run, if the heap looks
@@ -90,6 +92,10 @@ class Mutator final : public MutatorBase {
   void EndWait();
   // Aborts on another thread, or if parked.
   void CheckMayAllocate() const;
+  // Sweeps, and collects, until there is room, as `there_is` says. Returns
+  // whether there is.
+  bool MakeRoom(absl::FunctionRef<bool()> there_is);
+  ABSL_ATTRIBUTE_NOINLINE void MakeRoomForExternal();
 
   Heap& heap_;
   const std::thread::id thread_;

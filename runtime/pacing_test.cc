@@ -88,6 +88,76 @@ TEST_P(SoftLimitTest, WhatIsAliveAndAFifthOfItIsEnough) {
   heap->AdjustExternalBytes(-static_cast<int64_t>(kExternal));
 }
 
+// An object with a buffer outside of the heap.
+class Buffer {
+ public:
+  static constexpr int64_t kBytes = int64_t{16} << 10;
+  explicit Buffer(Mutator& mutator) : heap_(mutator.heap()) {
+    mutator.AdjustExternalBytes(kBytes);
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { heap_.AdjustExternalBytes(-kBytes); }
+
+ private:
+  Heap& heap_;
+};
+
+// What is dead and not swept yet has to fit as well, so that blocks must not
+// take all that what is alive outside of the heap leaves.
+TEST_P(SoftLimitTest, GarbageOutsideOfTheHeapHasRoomBelowIt) {
+  constexpr size_t kNodes = 20 * kMiB / (sizeof(Node) + sizeof(void*));
+  constexpr size_t kBuffers = 4 * kMiB / Buffer::kBytes;
+  constexpr size_t kLimit = (20 + 4) * kMiB / 10 * 12;
+  auto heap =
+      Heap::Create(
+          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
+          .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  Churn churn(mutator, scope, kNodes);
+  const auto buffers = scope.NewArray<Member<Buffer>>(kBuffers);
+  const auto measure = [&heap] {
+    const HeapStats stats = heap->stats();
+    return stats.block_bytes + stats.external_bytes + stats.free_resident_bytes;
+  };
+  int64_t most = 0;
+  for (size_t i = 0; i < 8 * kBuffers; ++i) {
+    churn.Replace(kNodes / kBuffers);
+    HandleScope inner(mutator);
+    (*buffers)[i % kBuffers] = inner.New<Buffer>(mutator);
+    most = std::max(most, measure());
+  }
+  EXPECT_LE(most, kLimit / 100 * 102);
+  EXPECT_GT(most, kLimit / 100 * 95) << "or there is nothing to see here";
+  EXPECT_LT(heap->stats().cycles, 1000);
+}
+
+// External bytes alone may be more than the limit, and the most that the heap
+// may be: they are not refused, nor is the heap collected for each of them.
+TEST_P(SoftLimitTest, WhatIsAliveOutsideOfTheHeapMayExceedIt) {
+  for (const size_t limit : {4 * kMiB, 16 * kMiB}) {
+    auto heap = Heap::Create({.mode = GetParam(),
+                              .max_bytes = 16 * kMiB,
+                              .soft_limit_bytes = limit,
+                              .stress = kNoStress})
+                    .value();
+    MutatorScope mutator(*heap);
+    HandleScope scope(mutator);
+    constexpr size_t kBuffers = 32 * kMiB / Buffer::kBytes;
+    const auto buffers = scope.NewArray<Member<Buffer>>(kBuffers);
+    size_t count = 0;
+    for (; count < kBuffers; ++count) {
+      HandleScope inner(mutator);
+      const auto buffer = inner.TryNew<Buffer>(mutator);
+      if (!buffer.ok()) break;
+      (*buffers)[count] = *buffer;
+    }
+    EXPECT_GT(count, 14 * kMiB / Buffer::kBytes);
+    EXPECT_LT(heap->stats().cycles, 100);
+  }
+}
+
 TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
   constexpr size_t kLimit = 8 * kMiB;
   auto heap =
