@@ -1,5 +1,6 @@
 #include "bibop/marker/marker_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,12 +19,20 @@
 namespace bibop {
 namespace {
 
-// How often who has nothing to mark looks again.
+// How often who has nothing to mark looks again, at first and later.
 constexpr absl::Duration kNap = absl::Microseconds(20);
+constexpr absl::Duration kLongestNap = absl::Microseconds(160);
 // So many objects are marked between two looks whether to stop.
 constexpr size_t kSlice = 1 << 16;
 
 }  // namespace
+
+MarkerPool::MarkerPool(ObjectHeap& heap, int helpers)
+    : heap_(heap),
+      wanted_(helpers),
+      most_assisting_(std::max(
+          static_cast<int>(std::thread::hardware_concurrency()) - 1 - helpers,
+          1)) {}
 
 MarkerPool::~MarkerPool() {
   {
@@ -55,7 +64,7 @@ void MarkerPool::StartThreads() {
 
 bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
   StartThreads();
-  if (!threads_.empty()) {
+  {
     absl::MutexLock lock(mutex_);
     ++round_;
     marker_ = &marker;
@@ -69,7 +78,6 @@ bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
     done = busy_ == 0 && heap_.mark_queue().IsEmpty();
     if (!done) absl::SleepFor(kNap);
   }
-  if (threads_.empty()) return done;
   open_ = false;
   absl::MutexLock lock(mutex_);
   const auto alone = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
@@ -79,8 +87,29 @@ bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
   return done;
 }
 
+void MarkerPool::SetMarking(bool marking) {
+  absl::MutexLock lock(mutex_);
+  marking_ = marking;
+}
+
+void MarkerPool::Assist() {
+  absl::MutexLock lock(mutex_);
+  while (marking_) {
+    const auto called = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return !marking_ || (open_ && assisting_ < most_assisting_);
+    };
+    mutex_.Await(absl::Condition(&called));
+    if (!marking_) return;
+    ++helping_;
+    ++assisting_;
+    mutex_.unlock();
+    HelpInRound();
+    mutex_.lock();
+    --assisting_;
+  }
+}
+
 void MarkerPool::Help(int64_t first_round) {
-  MarkQueue& queue = heap_.mark_queue();
   for (int64_t round = first_round;; ++round) {
     {
       absl::MutexLock lock(mutex_);
@@ -90,24 +119,32 @@ void MarkerPool::Help(int64_t first_round) {
       mutex_.Await(absl::Condition(&wanted));
       if (ending_) return;
     }
-    Marker own(heap_);
-    for (bool open = true; open;) {
-      ++busy_;
-      open = open_;
-      if (open && !queue.IsEmpty()) {
-        while (!own.Drain(kSlice)) {
-        }
-      }
-      --busy_;
-      if (!open || !queue.IsEmpty()) continue;
-      queue.BeginWait();
-      absl::SleepFor(kNap);
-      queue.EndWait();
-    }
-    absl::MutexLock lock(mutex_);
-    marker_->Absorb(own);
-    --helping_;
+    HelpInRound();
   }
+}
+
+void MarkerPool::HelpInRound() {
+  MarkQueue& queue = heap_.mark_queue();
+  Marker own(heap_);
+  absl::Duration nap = kNap;
+  for (bool open = true; open;) {
+    ++busy_;
+    open = open_;
+    if (open && !queue.IsEmpty()) {
+      while (!own.Drain(kSlice)) {
+      }
+      nap = kNap;
+    }
+    --busy_;
+    if (!open || !queue.IsEmpty()) continue;
+    queue.BeginWait();
+    absl::SleepFor(nap);
+    queue.EndWait();
+    nap = std::min(2 * nap, kLongestNap);
+  }
+  absl::MutexLock lock(mutex_);
+  marker_->Absorb(own);
+  --helping_;
 }
 
 }  // namespace bibop

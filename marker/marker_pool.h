@@ -2,9 +2,10 @@
 // mark queue, where each marker puts some of its own when another waits: work
 // sharing by batches, as in V8's worklists.
 //
-// Owned by the collector and used by one thread at a time. The threads start
-// when they are first needed; where the system refuses one there are fewer,
-// until a later Drain gets it.
+// Owned by the collector and used by one thread at a time, but for Assist. The
+// threads start when they are first needed; where the system refuses one there
+// are fewer, until a later Drain gets it. Threads that wait for the end of the
+// mark help as well meanwhile.
 //
 // Invariants: outside of Drain no helper touches the heap.
 
@@ -27,7 +28,7 @@ class MarkerPool {
  public:
   // With so many threads besides the caller's, at most. `heap` must outlive
   // this.
-  MarkerPool(ObjectHeap& heap, int helpers) : heap_(heap), wanted_(helpers) {}
+  MarkerPool(ObjectHeap& heap, int helpers);
   MarkerPool(const MarkerPool&) = delete;
   MarkerPool& operator=(const MarkerPool&) = delete;
   // Ends the threads.
@@ -40,25 +41,42 @@ class MarkerPool {
   bool Drain(Marker& marker, const std::atomic<bool>& cancelled)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Between the two calls there may be Drains.
+  void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_) { SetMarking(true); }
+  void EndMark() ABSL_LOCKS_EXCLUDED(mutex_) { SetMarking(false); }
+
+  // Helps with Drains until EndMark; if enough others do, only waits. Returns
+  // at once if there is no mark. Any thread may call it for which no
+  // pause waits.
+  void Assist() ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
+  void SetMarking(bool marking) ABSL_LOCKS_EXCLUDED(mutex_);
   void StartThreads() ABSL_LOCKS_EXCLUDED(mutex_);
   // What a thread does, from that round on.
   void Help(int64_t first_round) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What it does in one, in which it was counted as helping.
+  void HelpInRound() ABSL_LOCKS_EXCLUDED(mutex_);
 
   ObjectHeap& heap_;
   const int wanted_;
+  // No more threads assist: one for each processor that has no marker.
+  const int most_assisting_;
   std::vector<std::thread> threads_;
   absl::Mutex mutex_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool marking_ ABSL_GUARDED_BY(mutex_) = false;
+  int assisting_ ABSL_GUARDED_BY(mutex_) = 0;
   // The number of the Drain that is running or was the last one, and whose
   // objects the helpers of it marked.
   int64_t round_ ABSL_GUARDED_BY(mutex_) = 0;
   Marker* marker_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  // Helpers that have not finished the round.
+  // Helpers that have not finished the round. One that assists joins while the
+  // round is open.
   int helping_ ABSL_GUARDED_BY(mutex_) = 0;
   // Whether helpers may take a batch, and how many are on one. A helper counts
   // itself before it looks whether it may, the caller says that none may before
-  // it looks how many do: sequentially consistent.
+  // it looks how many do: sequentially consistent. Opened under the mutex.
   std::atomic<bool> open_ = false;
   std::atomic<int> busy_ = 0;
 };

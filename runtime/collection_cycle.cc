@@ -32,9 +32,7 @@ constexpr size_t kObjectsAtOnce = 1 << 16;
 
 void CollectionCycle::GiveUp() {
   if (phase_ == Phase::kMarking) {
-    roots_.slots->EndMark();
-    objects_.StopRemembering();
-    objects_.FinishMark();
+    EndMark();
     phase_ = Phase::kClearing;
   }
   if (phase_ == Phase::kClearing) {
@@ -62,6 +60,7 @@ void CollectionCycle::Retire(Mutators mutators) {
 void CollectionCycle::FinishSweep() {
   Advance(Phase::kSweeping, Phase::kIdle);
   objects_.FinishSweep();
+  pool_.BeginMark();
 }
 
 // Afterwards no region is handed out whose cells are not born marked.
@@ -152,15 +151,20 @@ bool CollectionCycle::MarkTogether(const std::atomic<bool>& cancelled) {
   return false;
 }
 
+void CollectionCycle::EndMark() {
+  roots_.slots->EndMark();
+  objects_.StopRemembering();
+  objects_.FinishMark();
+  pool_.EndMark();
+}
+
 bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
   CheckIn(Phase::kMarking);
   for (MutatorBase* mutator : mutators) TakeSnapshot(*mutator);
   if (!Mark(budget)) return false;
   Advance(Phase::kMarking, Phase::kClearing);
   Retire(mutators);
-  roots_.slots->EndMark();
-  objects_.StopRemembering();
-  objects_.FinishMark();
+  EndMark();
   const AllocationCounts total = objects_.allocated();
   if (kind_ == CollectionKind::kMajor) {
     live_ = {};

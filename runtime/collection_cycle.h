@@ -22,7 +22,7 @@
 // while they run, or not: who drives the cycle decides, and so whether it is
 // stop-the-world, incremental or concurrent. All share this code.
 //
-// Used by one thread at a time, the one that drives.
+// Used by one thread at a time, the one that drives, but for Assist.
 
 #ifndef BIBOP_RUNTIME_COLLECTION_CYCLE_H_
 #define BIBOP_RUNTIME_COLLECTION_CYCLE_H_
@@ -98,6 +98,11 @@ class CollectionCycle {
   // `cancelled` was set.
   bool MarkTogether(const std::atomic<bool>& cancelled);
 
+  // From FinishSweep on, until FinishMark has returned true: helps with
+  // MarkTogether, or while enough others do only waits. Returns at once
+  // otherwise. Any thread may call it for which no pause waits.
+  void Assist() { pool_.Assist(); }
+
   // Gives the mark queue what a mutator has overwritten. The mutator is not
   // running, or it is the thread's own.
   static void TakeSnapshot(MutatorBase& mutator) { mutator.snapshot().Flush(); }
@@ -159,6 +164,8 @@ class CollectionCycle {
   void Advance(Phase from, Phase to);
   void CheckIn(Phase phase) const;
   static void Retire(Mutators mutators);
+  // Tells all that were told of the mark that it is over.
+  void EndMark();
   // Shows the marker strong root slots and those of tasks, about `most` of
   // each. Returns whether all were shown.
   bool MarkRootSlots(size_t most);

@@ -190,6 +190,24 @@ void Collector::CheckDoesNotDrive() const {
          "they may neither allocate nor collect";
 }
 
+void Collector::AwaitNoDriver() {
+  const auto marks_or_is_over = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return driver_ == std::thread::id() || begun_ != cleared_;
+  };
+  mutex_.Await(absl::Condition(&marks_or_is_over));
+  if (driver_ == std::thread::id()) return;
+  // In other modes nobody may drive a mark to its end.
+  if (options_.mode == CollectionMode::kConcurrent) {
+    mutex_.unlock();
+    cycle_.Assist();
+    mutex_.lock();
+  }
+  const auto nobody_drives = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return driver_ == std::thread::id();
+  };
+  mutex_.Await(absl::Condition(&nobody_drives));
+}
+
 void Collector::Collect(CycleCause cause, CollectionKind kind, Mutator* self) {
   if (self != nullptr) self->NoteStack();
   if (!options_.generations) kind = CollectionKind::kMajor;
@@ -204,10 +222,7 @@ void Collector::Collect(CycleCause cause, CollectionKind kind, Mutator* self) {
       // For the waiting; who drives is no longer parked.
       const WaitingScope waiting(self);
       absl::MutexLock lock(mutex_);
-      const auto nobody_drives = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-        return driver_ == std::thread::id();
-      };
-      mutex_.Await(absl::Condition(&nobody_drives));
+      AwaitNoDriver();
       const bool major = kind == CollectionKind::kMajor;
       if ((major ? major_ended_ : ended_) >= wanted) return;
       TryDrive();
@@ -321,6 +336,7 @@ bool Collector::AwaitUnderWay(Mutator& self) {
 
 void Collector::WaitUntilCleared(int64_t cycle, Mutator& self) {
   const WaitingScope waiting(&self);
+  cycle_.Assist();
   absl::MutexLock lock(mutex_);
   const auto cleared = [this, cycle]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return cleared_ >= cycle;

@@ -156,6 +156,8 @@ class Collector {
   // What the collector's thread does.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Waits until nobody drives, and helps with the mark meanwhile.
+  void AwaitNoDriver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes the calling thread the one that drives, if there is none.
   bool TryDrive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopDriving() ABSL_LOCKS_EXCLUDED(mutex_);
