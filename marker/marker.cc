@@ -33,6 +33,9 @@ using internal::EphemeronCell;
 
 namespace {
 
+// So many pointers are given to another marker at once.
+constexpr size_t kMostShared = 4096;
+
 // Prefetches the first cache line's worth of an object, which is often on two
 // lines. `type` is null where it is not known. Always inline: gcc 12 takes a
 // function that only prefetches for one that does nothing.
@@ -204,16 +207,34 @@ bool Marker::TakeMore() {
   return !batch.empty();
 }
 
+void Marker::Share() {
+  // What large arrays refer to is not in the stack yet.
+  for (size_t count = 0; count < kMostShared;) {
+    const size_t more = visitor_.TakeElements();
+    if (more == 0) break;
+    count += more;
+  }
+  heap_.mark_queue().Add(visitor_.stack().TakeLower(kMostShared));
+}
+
+void Marker::GiveBack() {
+  MarkStack& stack = visitor_.stack();
+  do {
+    while (!stack.empty()) {
+      const std::span<const void* const> some = stack.Take(kMostShared);
+      heap_.mark_queue().Add({some.begin(), some.end()});
+    }
+  } while (visitor_.TakeElements() != 0);
+}
+
 template <bool look_up>
 bool Marker::DrainPointers(size_t budget) {
-  // So many pointers are given to another marker.
-  constexpr size_t kMostShared = 4096;
   const ObjectHeap::TracingScope tracing(heap_);
   MarkStack& stack = visitor_.stack();
-  MarkQueue& queue = heap_.mark_queue();
   Batch batch;
   for (size_t looked_at = 0; looked_at < budget;) {
-    if (queue.IsWanted()) queue.Add(stack.TakeLower(kMostShared));
+    if (heap_.mark_queue().IsWanted()) [[unlikely]]
+      Share();
     if (stack.empty()) {
       if (!TakeMore()) return true;
       // They may all be null.

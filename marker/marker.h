@@ -90,6 +90,9 @@ class Marker final : public RootVisitor {
   // nothing was left. Aborts if a Trace allocates or collects.
   bool Drain(size_t budget = kEverything);
 
+  // Gives what it has left to do to the heap's mark queue.
+  void GiveBack();
+
   // Adds what `other`, which has nothing left to do, has marked and noted.
   void Absorb(Marker& other);
 
@@ -167,6 +170,8 @@ class Marker final : public RootVisitor {
   // Makes the word `after` if it refers to a dead object; returns whether it
   // did.
   bool ClearIfDead(const internal::WeakWord& word, void* after) const;
+  // Gives some of what it has to do to the heap's mark queue, if it has much.
+  ABSL_ATTRIBUTE_NOINLINE void Share();
   // Gets more pointers to look at, where there are no more. Returns false if
   // there are none.
   bool TakeMore();

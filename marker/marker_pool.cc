@@ -109,6 +109,22 @@ void MarkerPool::Assist() {
   }
 }
 
+void MarkerPool::AssistWith(size_t objects) {
+  absl::MutexLock lock(mutex_);
+  if (!open_ || assisting_ >= most_assisting_) return;
+  ++helping_;
+  ++assisting_;
+  mutex_.unlock();
+  {
+    Marker own(heap_);
+    AwaitWork(kNap);
+    MarkSome(own, objects);
+    Leave(own);
+  }
+  mutex_.lock();
+  --assisting_;
+}
+
 void MarkerPool::Help(int64_t first_round) {
   for (int64_t round = first_round;; ++round) {
     {
@@ -124,24 +140,35 @@ void MarkerPool::Help(int64_t first_round) {
 }
 
 void MarkerPool::HelpInRound() {
-  MarkQueue& queue = heap_.mark_queue();
   Marker own(heap_);
   absl::Duration nap = kNap;
-  for (bool open = true; open;) {
-    ++busy_;
-    open = open_;
-    if (open && !queue.IsEmpty()) {
-      while (!own.Drain(kSlice)) {
-      }
-      nap = kNap;
-    }
-    --busy_;
-    if (!open || !queue.IsEmpty()) continue;
-    queue.BeginWait();
-    absl::SleepFor(nap);
-    queue.EndWait();
-    nap = std::min(2 * nap, kLongestNap);
+  while (MarkSome(own, Marker::kEverything)) {
+    nap = AwaitWork(nap) ? std::min(2 * nap, kLongestNap) : kNap;
   }
+  Leave(own);
+}
+
+bool MarkerPool::MarkSome(Marker& own, size_t most) {
+  ++busy_;
+  const bool open = open_;
+  if (open && !heap_.mark_queue().IsEmpty()) {
+    own.Drain(most);
+    own.GiveBack();
+  }
+  --busy_;
+  return open;
+}
+
+bool MarkerPool::AwaitWork(absl::Duration nap) {
+  MarkQueue& queue = heap_.mark_queue();
+  if (!queue.IsEmpty()) return false;
+  queue.BeginWait();
+  absl::SleepFor(nap);
+  queue.EndWait();
+  return true;
+}
+
+void MarkerPool::Leave(Marker& own) {
   absl::MutexLock lock(mutex_);
   marker_->Absorb(own);
   --helping_;

@@ -49,6 +49,9 @@ class MarkerPool {
   // at once if there is no mark. Any thread may call it for which no
   // pause waits.
   void Assist() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Helps with a Drain that is running by marking about `objects`, if there are
+  // so many for others to mark, and enough others do not help.
+  void AssistWith(size_t objects) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void SetMarking(bool marking) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -57,6 +60,14 @@ class MarkerPool {
   void Help(int64_t first_round) ABSL_LOCKS_EXCLUDED(mutex_);
   // What it does in one, in which it was counted as helping.
   void HelpInRound() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Marks what is in the mark queue and what that leads to, but not many more
+  // than `most` objects. Returns whether the round is open.
+  bool MarkSome(Marker& own, size_t most);
+  // If the mark queue is empty waits for `nap`, and says so to who has more.
+  // Returns whether it was.
+  bool AwaitWork(absl::Duration nap);
+  // Hands over what a helper has marked, and has it no longer count as one.
+  void Leave(Marker& own) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ObjectHeap& heap_;
   const int wanted_;

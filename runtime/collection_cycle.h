@@ -102,6 +102,9 @@ class CollectionCycle {
   // MarkTogether, or while enough others do only waits. Returns at once
   // otherwise. Any thread may call it for which no pause waits.
   void Assist() { pool_.Assist(); }
+  // Helps with a MarkTogether that is running by marking about `objects`. Any
+  // thread may call it for which no pause waits.
+  void AssistWith(size_t objects) { pool_.AssistWith(objects); }
 
   // Gives the mark queue what a mutator has overwritten. The mutator is not
   // running, or it is the thread's own.

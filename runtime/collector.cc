@@ -52,6 +52,11 @@ constexpr size_t kStep = 4096;
 constexpr int kMostMinors = 200;
 // The cards of so many blocks are cleaned in an incremental step.
 constexpr size_t kBlocksCleanedInStep = 256;
+constexpr int64_t kMiB = int64_t{1} << 20;
+// What a mutator marks at once for what was allocated, at least and at most:
+// some tens of microseconds.
+constexpr int64_t kLeastAssisted = 256;
+constexpr int64_t kMostAssisted = 2048;
 // Idle time is used where the budget over this is spent, at least.
 constexpr int64_t kIdleDivisor = 4;
 
@@ -137,6 +142,11 @@ void Collector::SetBudget(int64_t mutators) {
   idle_at_bytes_.store(now + plan.budget / kIdleDivisor,
                        std::memory_order_relaxed);
   wait_at_bytes_.store(now + plan.most, std::memory_order_relaxed);
+  assisted_to_bytes_.store(now + plan.room, std::memory_order_relaxed);
+  // By then all is marked, if that is as much as was alive now.
+  const int64_t debt = std::max(plan.most - plan.room, int64_t{1});
+  assist_for_mib_.store(current_.live_objects * kMiB / debt,
+                        std::memory_order_relaxed);
   // A heap with little alive is collected by the thread that finds it due: to
   // wake another up would take longer.
   is_small_.store(current_.live_bytes <= Pacer::kSmallBytes &&
@@ -290,8 +300,9 @@ void Collector::CollectForStress(Mutator& self) {
 void Collector::CollectDue(Mutator& self) {
   self.NoteStack();
   const bool incremental = options_.mode == CollectionMode::kIncremental;
+  const int64_t allocated = AllocatedBytes();
   const bool behind =
-      AllocatedBytes() >= wait_at_bytes_.load(std::memory_order_relaxed);
+      allocated >= wait_at_bytes_.load(std::memory_order_relaxed);
   bool drives = false;
   int64_t awaited = 0;
   {
@@ -308,7 +319,12 @@ void Collector::CollectDue(Mutator& self) {
       awaited = begun_;
     }
   }
-  if (awaited != 0) WaitUntilCleared(awaited, self);
+  if (awaited != 0) {
+    WaitUntilCleared(awaited, self);
+  } else if (!drives &&
+             allocated > assisted_to_bytes_.load(std::memory_order_relaxed)) {
+    Assist(allocated, self);
+  }
   if (!drives) return;
   const absl::Cleanup stop = [this] { StopDriving(); };
   if (incremental && !behind) {
@@ -316,6 +332,22 @@ void Collector::CollectDue(Mutator& self) {
   } else {
     DriveToEnd(CycleCause::kBudgetSpent, next_kind_);
   }
+}
+
+void Collector::Assist(int64_t allocated, Mutator& self) {
+  int64_t paid = assisted_to_bytes_.load(std::memory_order_relaxed);
+  const int64_t for_mib = assist_for_mib_.load(std::memory_order_relaxed);
+  const int64_t objects =
+      std::min((allocated - paid) * for_mib / kMiB, kMostAssisted);
+  // Less is not worth it: the rest of the debt is the next one's.
+  if (objects < kLeastAssisted) return;
+  const int64_t pays = objects * kMiB / for_mib;
+  if (!assisted_to_bytes_.compare_exchange_strong(paid, paid + pays,
+                                                  std::memory_order_relaxed)) {
+    return;
+  }
+  const WaitingScope waiting(&self);
+  cycle_.AssistWith(static_cast<size_t>(objects));
 }
 
 bool Collector::AwaitUnderWay(Mutator& self) {

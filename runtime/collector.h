@@ -149,7 +149,10 @@ class Collector {
   // mutator then runs.
   void CollectForStress(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits until that cycle has cleared what it clears.
+  // Marks as much as is due for what was allocated after the mark should have
+  // been over, if it is not.
+  void Assist(int64_t allocated, Mutator& self);
+  // Waits until that cycle has cleared what it clears, and marks meanwhile.
   void WaitUntilCleared(int64_t cycle, Mutator& self)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -232,6 +235,12 @@ class Collector {
   std::atomic<int64_t> due_at_bytes_ = 0;
   std::atomic<int64_t> idle_at_bytes_ = 0;
   std::atomic<int64_t> wait_at_bytes_ = 0;
+  // From which total on mutators mark objects for what is allocated beyond it,
+  // and how many for each MiB: so many that the mark has ended when they would
+  // wait for it. Written by who drives, the first also by who marks for some of
+  // it; read by any thread, for which an old value does: relaxed.
+  std::atomic<int64_t> assisted_to_bytes_ = 0;
+  std::atomic<int64_t> assist_for_mib_ = 0;
   // Whether little was found alive. In the same way.
   std::atomic<bool> is_small_ = true;
   // Whether the collector is to stop. Set by who stops it, read by

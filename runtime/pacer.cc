@@ -140,6 +140,7 @@ Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
   const double budgets =
       live_bytes < small / 2 ? kBudgetsBeforeWaitIfSmall : kBudgetsBeforeWait;
   const int64_t end = plan.kind == CollectionKind::kMajor ? left : plan.budget;
+  plan.room = end;
   plan.most = end + static_cast<int64_t>(budgets * static_cast<double>(std::max(
                                                        end, major_budget_)));
   return plan;

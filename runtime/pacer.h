@@ -58,8 +58,10 @@ class Pacer {
   struct Plan {
     CollectionKind kind = CollectionKind::kMajor;
     // So many bytes may be allocated, external ones included, until the next
-    // collection is due; and so many until mutators wait for its end.
+    // collection is due; so many until it should be over, and who allocates
+    // more helps with it; and so many until mutators wait for its end.
     int64_t budget = 0;
+    int64_t room = 0;
     int64_t most = 0;
   };
 
