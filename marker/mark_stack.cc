@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -13,18 +13,25 @@
 namespace bibop {
 namespace {
 
-// The sizes of segments after the first; the last is for all that follow: a
-// huge page.
-constexpr size_t kSegmentBytes[] = {size_t{64} << 10, size_t{512} << 10,
-                                    size_t{2} << 20};
+// The memory that the system is asked for, and how many segments it is cut
+// into; the last is for all that follow. Those segments are huge pages.
+struct Memory {
+  size_t bytes;
+  size_t segments;
+};
+constexpr Memory kMemory[] = {{size_t{64} << 10, 1},
+                              {size_t{512} << 10, 1},
+                              {size_t{2} << 20, 1},
+                              {size_t{16} << 20, 8}};
 
-std::unique_ptr<VirtualRange> NewSegment(size_t bytes) {
-  absl::StatusOr<VirtualRange> memory = VirtualRange::Reserve(bytes, bytes);
+VirtualRange Map(size_t bytes) {
+  absl::StatusOr<VirtualRange> memory =
+      VirtualRange::Reserve(bytes, std::min(bytes, size_t{2} << 20));
   ABSL_CHECK_OK(memory) << ", for marking";
   CommitFrontier frontier(memory->start(), bytes, bytes,
                           CommitFrontier::Pages::kHuge);
   ABSL_CHECK_OK(frontier.EnsureCommitted(bytes)) << ", for marking";
-  return std::make_unique<VirtualRange>(*std::move(memory));
+  return *std::move(memory);
 }
 
 }  // namespace
@@ -36,21 +43,29 @@ void MarkStack::Grow() {
     bottom_ = start_;
     return;
   }
-  const size_t bytes =
-      kSegmentBytes[std::min(lower_.size(), std::size(kSegmentBytes) - 1)];
-  lower_.push_back({std::move(memory_), start_, bottom_, top_, limit_});
-  memory_ = spare_ != nullptr && spare_->size() >= bytes ? std::move(spare_)
-                                                         : NewSegment(bytes);
-  start_ = reinterpret_cast<const void**>(memory_->start());
+  lower_.push_back({start_, bottom_, top_, limit_});
+  if (spares_.empty()) {
+    const auto [bytes, segments] =
+        kMemory[std::min(memory_.size(), std::size(kMemory) - 1)];
+    memory_.push_back(Map(bytes));
+    auto* const first = reinterpret_cast<const void**>(memory_.back().start());
+    const size_t size = bytes / segments / sizeof(*first);
+    // The first is taken first.
+    for (size_t i = segments; i-- > 0;) {
+      spares_.emplace_back(first + i * size, size);
+    }
+  }
+  const std::span<const void*> segment = spares_.back();
+  spares_.pop_back();
+  start_ = segment.data();
   bottom_ = start_;
   top_ = start_;
-  limit_ = start_ + memory_->size() / sizeof(*start_);
+  limit_ = start_ + segment.size();
 }
 
 void MarkStack::Shrink() {
-  KeepAsSpare(std::move(memory_));
-  Segment& below = lower_.back();
-  memory_ = std::move(below.memory);
+  KeepAsSpare(start_, limit_);
+  const Segment& below = lower_.back();
   start_ = below.start;
   bottom_ = below.bottom;
   top_ = below.top;
@@ -58,11 +73,8 @@ void MarkStack::Shrink() {
   lower_.pop_back();
 }
 
-void MarkStack::KeepAsSpare(std::unique_ptr<VirtualRange> memory) {
-  if (memory == nullptr) return;
-  if (spare_ == nullptr || spare_->size() < memory->size()) {
-    spare_ = std::move(memory);
-  }
+void MarkStack::KeepAsSpare(const void** start, const void** limit) {
+  if (start != first_.data()) spares_.emplace_back(start, limit);
 }
 
 std::vector<const void*> MarkStack::TakeLower(size_t most) {
@@ -79,7 +91,7 @@ std::vector<const void*> MarkStack::TakeLower(size_t most) {
   lowest.top -= std::min(static_cast<size_t>(last - lowest.bottom), most);
   std::vector<const void*> taken(lowest.top, last);
   if (lowest.top == lowest.bottom) {
-    KeepAsSpare(std::move(lowest.memory));
+    KeepAsSpare(lowest.start, lowest.limit);
     lower_.pop_front();
   }
   return taken;

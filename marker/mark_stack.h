@@ -3,7 +3,9 @@
 // It lies in segments, so that it is not copied to grow: the first is in the
 // stack itself, those of a deep one are on huge pages where the system has
 // them. (Each pointer of a large graph is pushed once and taken once: copying,
-// and a page fault for each 512, took an eighth of a mark's time.)
+// and a page fault for each 512, took an eighth of a mark's time.) The system
+// is asked for several of these at once, and gets them back in the end: while
+// it changes one thread's address space other threads wait for theirs.
 //
 // Owned and used by one marker.
 //
@@ -17,7 +19,6 @@
 #include <array>
 #include <cstddef>
 #include <deque>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -85,8 +86,6 @@ class MarkStack {
   static constexpr size_t kFirstSize = 512;
 
   struct Segment {
-    // Null in the first segment.
-    std::unique_ptr<VirtualRange> memory;
     const void** start;
     // The pointers are [bottom, top).
     const void** bottom;
@@ -100,20 +99,20 @@ class MarkStack {
   //
   // REQUIRES: there is one, and the top one is empty.
   ABSL_ATTRIBUTE_NOINLINE void Shrink();
-  void KeepAsSpare(std::unique_ptr<VirtualRange> memory);
+  // Keeps a segment that is empty for Grow.
+  void KeepAsSpare(const void** start, const void** limit);
 
   std::array<const void*, kFirstSize> first_;
   // The top segment, see Segment.
-  std::unique_ptr<VirtualRange> memory_;
   const void** start_ = first_.data();
   const void** bottom_ = first_.data();
   const void** top_ = first_.data();
   const void** limit_ = first_.data() + first_.size();
   // The others, the lowest first.
   std::deque<Segment> lower_;
-  // The memory of a segment to use again, so that one that is filled and
-  // emptied in turn does not go to the system and come back.
-  std::unique_ptr<VirtualRange> spare_;
+  // What the others lie in, and of that those that are not used.
+  std::vector<VirtualRange> memory_;
+  std::vector<std::span<const void*>> spares_;
 };
 
 }  // namespace bibop

@@ -3,7 +3,7 @@
 // system.
 //
 // It wakes up some times in a half-life while there is something to do. What
-// was swept and not needed the last ten times is idle; of that, it gives back
+// was swept and not needed the last forty times is idle; of that, it gives back
 // so much that half goes in each half-life. So a heap that allocates keeps what
 // it needs between two collections, if these are not far apart, and memory that
 // nobody needs any more decays.
@@ -33,10 +33,10 @@ namespace bibop {
 double DecayedBytes(size_t idle, absl::Duration elapsed,
                     absl::Duration half_life);
 
-// The least of the last ten numbers; of fewer, 0.
+// The least of the last forty numbers; of fewer, 0.
 class LowWaterMark {
  public:
-  static constexpr size_t kLast = 10;
+  static constexpr size_t kLast = 40;
 
   // Adds a number and returns the mark.
   size_t Add(size_t bytes);

@@ -52,12 +52,12 @@ TEST(DecayedBytes, HasItsExtremes) {
             kMiB);
 }
 
-TEST(LowWaterMark, IsTheLeastOfTheLastTen) {
+TEST(LowWaterMark, IsTheLeastOfTheLastForty) {
   LowWaterMark mark;
-  for (int i = 0; i < 9; ++i) EXPECT_EQ(mark.Add(100), 0);
+  for (int i = 0; i < 39; ++i) EXPECT_EQ(mark.Add(100), 0);
   EXPECT_EQ(mark.Add(100), 100);
   EXPECT_EQ(mark.Add(70), 70);
-  for (int i = 0; i < 9; ++i) EXPECT_EQ(mark.Add(90), 70);
+  for (int i = 0; i < 39; ++i) EXPECT_EQ(mark.Add(90), 70);
   EXPECT_EQ(mark.Add(90), 90);
 }
 

@@ -99,6 +99,19 @@ TEST(Pacer, ACollectionBeginsSoEarlyThatItEndsWhenTheBudgetIsSpent) {
   EXPECT_NEAR(pacer.PlanAfter(cycle).budget, kGiB - 12 * kMiB, kMiB);
 }
 
+// Who allocates more than the room helps to mark, and waits later still.
+TEST(Pacer, MutatorsHaveTheWholeRoomBeforeTheyHelpAndMoreBeforeTheyWait) {
+  const HeapOptions options = Options(Pacing::kGrowthFactor);
+  Pacer::Cycle cycle = Major(kGiB);
+  cycle.born_bytes = 100 * kMiB;
+  cycle.traced_bytes = kGiB - cycle.born_bytes;
+  Pacer pacer(options);
+  const Pacer::Plan plan = pacer.PlanAfter(cycle);
+  EXPECT_LT(plan.budget, kGiB);
+  EXPECT_EQ(plan.room, kGiB);
+  EXPECT_EQ(plan.most, 4 * kGiB);
+}
+
 TEST(Pacer, ASmallHeapIsNotCollectedEarlier) {
   const HeapOptions options = Options(Pacing::kGrowthFactor);
   Pacer::Cycle cycle = Major(20 * kMiB);
@@ -172,6 +185,7 @@ TEST(Pacer, TheSoftLimitHoldsUpToTheLeastBudget) {
 TEST(Pacer, MinorCollectionsEndWhenTwoThirdsOfTheBudgetHaveBecomeOld) {
   HeapOptions options = Options(Pacing::kGrowthFactor);
   options.generations = true;
+  options.young_bytes = 32 * kMiB;
   Pacer pacer(options);
   int64_t live = kGiB;
   Pacer::Plan plan = pacer.PlanAfter(Major(live));
