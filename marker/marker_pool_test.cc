@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include "absl/time/time.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
+#include "bibop/heap/mark_queue.h"
 #include "bibop/marker/marking_fixture.h"
 #include "bibop/marker/member.h"
 #include "gtest/gtest.h"
@@ -137,6 +139,60 @@ TEST_F(MarkerPoolTest, WhoWaitsForTheMarkMarksMeanwhile) {
   FinishMark();
   EndCycle();
   EXPECT_EQ(lifetimes_.alive(), 2);
+}
+
+// An object whose Trace waits until it is let go on.
+struct Gate {
+  explicit Gate(std::atomic<bool>& is_open) : open(&is_open) {}
+  void Trace(auto& visitor) const {
+    visitor(node);
+    const absl::Time late = absl::Now() + absl::Seconds(20);
+    while (!*open && absl::Now() < late) std::this_thread::yield();
+  }
+  std::atomic<bool>* open;
+  Member<WatchedNode> node;
+};
+
+TEST_F(MarkerPoolTest, WhoMarksALittleLeavesTheRestToOthers) {
+  constexpr int kNodes = 5000;
+  constexpr int kSome = 1000;
+  // To take so many at once counts as much as to mark them.
+  constexpr int kBatches = 2 * 128;
+  MarkerPool pool(*heap_, /*helpers=*/0);
+  std::atomic<bool> open = false;
+  HandleScope scope(mutator_);
+  scope.New<Gate>(open);
+  MarkQueue::Batch batch;
+  {
+    HandleScope inner(mutator_);
+    for (int i = 0; i < kNodes; ++i) batch.push_back(New(inner).get());
+  }
+  // There is no mark.
+  pool.AssistWith(kSome);
+  BeginMark();
+  heap_->mark_queue().Add(batch);
+  const auto marked = [&] {
+    return std::ranges::count_if(
+        batch, [this](const void* node) { return heap_->IsMarked(node); });
+  };
+  std::thread drains(
+      [&] { EXPECT_TRUE(pool.Drain(*marker_, /*cancelled=*/false)); });
+  // From when the other is at the gate on.
+  const absl::Time late = absl::Now() + absl::Seconds(20);
+  while (marked() == 0 && absl::Now() < late) pool.AssistWith(kSome);
+  const auto once = marked();
+  EXPECT_GE(once, kSome - kBatches);
+  EXPECT_LE(once, kSome + kBatches);
+  pool.AssistWith(kSome);
+  EXPECT_GE(marked(), once + kSome - kBatches);
+  EXPECT_LE(marked(), once + kSome + kBatches);
+  open = true;
+  drains.join();
+  EXPECT_EQ(marked(), kNodes);
+  EXPECT_EQ(marker_->counts().objects, kNodes + 1);
+  FinishMark();
+  EndCycle();
+  EXPECT_EQ(lifetimes_.alive(), kNodes);
 }
 
 TEST_F(MarkerPoolTest, WhoWaitsIsFreeWhenTheMarkIsOver) {
