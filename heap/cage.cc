@@ -87,8 +87,9 @@ absl::Status Cage::CheckLimit(size_t bytes) const {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the heap is full: HeapOptions::",
         limit_ < max_bytes_ ? "soft_limit_bytes" : "max_bytes", " is ", limit_,
-        ", ", bytes_in_use_, " bytes are in use", external == 0 ? "" : " and ",
-        external == 0 ? "" : absl::StrCat(external, " are external"), ", and ",
+        ", ", bytes_in_use_, " bytes are in use",
+        external == 0 ? "" : absl::StrCat(" and ", external, " are external"),
+        external > OwnedElsewhere() ? ", or were until lately" : "", ", and ",
         bytes, " more were needed"));
   }
   return absl::OkStatus();

@@ -564,15 +564,17 @@ void ObjectHeap::SetLimit(size_t bytes) {
   NoteFree();
 }
 
-bool ObjectHeap::RaiseLimit(size_t bytes, size_t extra) {
+bool ObjectHeap::RaiseLimit(size_t least, size_t bytes, size_t extra) {
   absl::MutexLock lock(mutex_);
   const size_t used = cage_->counted_bytes();
   const size_t most = cage_->max_bytes();
-  if (bytes > most || used > most - bytes) {
+  if (used > most) {
     // External bytes are not refused.
-    if (used > most) cage_->SetLimit(most);
+    cage_->SetLimit(most);
     return false;
   }
+  if (least > most - used) return false;
+  bytes = std::min(bytes, most - used);
   // Another thread may have raised it already.
   if (cage_->limit() < used + bytes) {
     cage_->SetLimit(used + bytes + std::min(extra, most - used - bytes));

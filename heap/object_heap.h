@@ -309,11 +309,13 @@ class ObjectHeap {
 
   // Puts a limit in force below max_bytes, or that.
   void SetLimit(size_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Sees to it that blocks may take at least `bytes` bytes more than they do.
-  // Where that is more than the limit or the reserve for external bytes leaves,
-  // that gives way by `extra` as well, as far as max_bytes allows. Returns
-  // false if it does not allow `bytes`.
-  bool RaiseLimit(size_t bytes, size_t extra) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Sees to it that blocks may take `bytes` bytes more than they do, or as many
+  // as max_bytes allows. Where that is more than the limit or the reserve for
+  // external bytes leaves, that gives way by `extra` as well, as far as that
+  // goes. Returns false, with nothing changed, if max_bytes does not allow
+  // `least`; where more than that is in use it becomes the limit.
+  bool RaiseLimit(size_t least, size_t bytes, size_t extra)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Says that objects own `delta` more bytes of memory outside of the heap, or
   // fewer. They count against the limit, but are not refused. Returns whether

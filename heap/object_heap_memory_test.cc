@@ -212,9 +212,26 @@ TEST_F(LimitTest, ExternalBytesKeepTheRoomThatTheyHadSinceTheLastReserve) {
   EXPECT_EQ(TrySpan(9 * kMiB), absl::StatusCode::kOk);
   // And gives way where nothing else helps, before the limit does.
   EXPECT_EQ(TrySpan(kMiB), absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(heap_->RaiseLimit(kMiB, /*extra=*/kMiB / 2));
+  EXPECT_TRUE(heap_->RaiseLimit(kMiB, kMiB, /*extra=*/kMiB / 2));
   EXPECT_EQ(TrySpan(kMiB + kMiB / 2), absl::StatusCode::kOk);
-  EXPECT_FALSE(heap_->RaiseLimit(2 * kMiB, /*extra=*/0));
+  EXPECT_FALSE(heap_->RaiseLimit(2 * kMiB, 2 * kMiB, /*extra=*/0));
+}
+
+// A regression: near the most that there may be nothing was raised, and what
+// was kept for external bytes was kept for ever.
+TEST_F(LimitTest, NearTheMostTheLimitAndTheReserveGiveWayAsFarAsTheyCan) {
+  heap_->AdjustExternalBytes(8 * kMiB);
+  heap_->AdjustExternalBytes(-8 * static_cast<int64_t>(kMiB));
+  heap_->ReserveForExternalBytes();
+  EXPECT_EQ(TrySpan(7 * kMiB), absl::StatusCode::kOk);
+  EXPECT_EQ(TrySpan(8 * kMiB), absl::StatusCode::kResourceExhausted);
+  // More than there is would be handier.
+  EXPECT_TRUE(heap_->RaiseLimit(8 * kMiB, 10 * kMiB, /*extra=*/0));
+  EXPECT_EQ(TrySpan(8 * kMiB), absl::StatusCode::kOk);
+  heap_->SetLimit(kLimit - kMiB - kMiB / 2);
+  EXPECT_TRUE(heap_->AdjustExternalBytes(1));
+  EXPECT_TRUE(heap_->RaiseLimit(0, 2 * kMiB, /*extra=*/0));
+  EXPECT_FALSE(heap_->ExceedsSoftLimit());
 }
 
 TEST_F(LimitTest, ExternalBytesAreToldThatTheyExceedALimitBelowTheMost) {
@@ -222,11 +239,11 @@ TEST_F(LimitTest, ExternalBytesAreToldThatTheyExceedALimitBelowTheMost) {
   EXPECT_FALSE(heap_->AdjustExternalBytes(kMiB));
   EXPECT_TRUE(heap_->AdjustExternalBytes(1));
   EXPECT_TRUE(heap_->ExceedsSoftLimit());
-  EXPECT_TRUE(heap_->RaiseLimit(/*bytes=*/0, /*extra=*/kMiB));
+  EXPECT_TRUE(heap_->RaiseLimit(0, 0, /*extra=*/kMiB));
   EXPECT_FALSE(heap_->AdjustExternalBytes(kMiB));
   EXPECT_TRUE(heap_->AdjustExternalBytes(kLimit));
   // There is no higher one, and they are not refused.
-  EXPECT_FALSE(heap_->RaiseLimit(/*bytes=*/0, /*extra=*/0));
+  EXPECT_FALSE(heap_->RaiseLimit(0, 0, /*extra=*/0));
   EXPECT_FALSE(heap_->ExceedsSoftLimit());
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -13,16 +14,17 @@
 namespace bibop {
 namespace {
 
-// The memory that the system is asked for, and how many segments it is cut
-// into; the last is for all that follow. Those segments are huge pages.
+// The first segment that is not in the stack itself: from operator new, for it
+// is enough for most, and what helps for a while has a stack of its own.
+constexpr size_t kSecondBytes = size_t{64} << 10;
+// The memory that the system is asked for after that, and how many segments it
+// is cut into; the last is for all that follow. Those segments are huge pages.
 struct Memory {
   size_t bytes;
   size_t segments;
 };
-constexpr Memory kMemory[] = {{size_t{64} << 10, 1},
-                              {size_t{512} << 10, 1},
-                              {size_t{2} << 20, 1},
-                              {size_t{16} << 20, 8}};
+constexpr Memory kMemory[] = {
+    {size_t{512} << 10, 1}, {size_t{2} << 20, 1}, {size_t{16} << 20, 8}};
 
 VirtualRange Map(size_t bytes) {
   absl::StatusOr<VirtualRange> memory =
@@ -44,7 +46,11 @@ void MarkStack::Grow() {
     return;
   }
   lower_.push_back({start_, bottom_, top_, limit_});
-  if (spares_.empty()) {
+  if (second_ == nullptr) {
+    constexpr size_t kSize = kSecondBytes / sizeof(void*);
+    second_ = std::make_unique_for_overwrite<const void*[]>(kSize);
+    spares_.emplace_back(second_.get(), kSize);
+  } else if (spares_.empty()) {
     const auto [bytes, segments] =
         kMemory[std::min(memory_.size(), std::size(kMemory) - 1)];
     memory_.push_back(Map(bytes));

@@ -19,6 +19,7 @@
 #include <array>
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -111,6 +112,7 @@ class MarkStack {
   // The others, the lowest first.
   std::deque<Segment> lower_;
   // What the others lie in, and of that those that are not used.
+  std::unique_ptr<const void*[]> second_;
   std::vector<VirtualRange> memory_;
   std::vector<std::span<const void*>> spares_;
 };

@@ -219,12 +219,10 @@ void Marker::Share() {
 
 void Marker::GiveBack() {
   MarkStack& stack = visitor_.stack();
-  do {
-    while (!stack.empty()) {
-      const std::span<const void* const> some = stack.Take(kMostShared);
-      heap_.mark_queue().Add({some.begin(), some.end()});
-    }
-  } while (visitor_.TakeElements() != 0);
+  while (!stack.empty()) {
+    const std::span<const void* const> some = stack.Take(kMostShared);
+    heap_.mark_queue().Add({some.begin(), some.end()});
+  }
 }
 
 template <bool look_up>
@@ -343,6 +341,7 @@ void Marker::Absorb(Marker& other) {
   counts_.objects += other.counts_.objects;
   counts_.bytes += other.counts_.bytes;
   visitor_.weak().Absorb(other.visitor_.weak());
+  visitor_.AbsorbElements(other.visitor_);
 }
 
 }  // namespace bibop

@@ -90,10 +90,15 @@ class Marker final : public RootVisitor {
   // nothing was left. Aborts if a Trace allocates or collects.
   bool Drain(size_t budget = kEverything);
 
-  // Gives what it has left to do to the heap's mark queue.
+  // Gives what it has left to do to the heap's mark queue, but for large arrays
+  // of which it has visited a part, or none.
   void GiveBack();
+  // Whether it has such arrays.
+  bool AnyArrays() const { return visitor_.AnyElements(); }
 
-  // Adds what `other`, which has nothing left to do, has marked and noted.
+  // Adds what `other` has marked and noted, and takes its large arrays over.
+  //
+  // REQUIRES: `other` has nothing else left to do.
   void Absorb(Marker& other);
 
   // Whether the object that `object` points at or into was marked.

@@ -64,46 +64,63 @@ void MarkerPool::StartThreads() {
 
 bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
   StartThreads();
-  {
-    absl::MutexLock lock(mutex_);
-    ++round_;
-    marker_ = &marker;
-    helping_ = static_cast<int>(threads_.size());
-    open_ = true;
-  }
   bool done = false;
-  while (!done && !cancelled.load(std::memory_order_relaxed)) {
-    if (!marker.Drain(kSlice)) continue;
-    // In this order: who is not busy adds nothing.
-    done = busy_ == 0 && heap_.mark_queue().IsEmpty();
-    if (!done) absl::SleepFor(kNap);
-  }
-  open_ = false;
-  absl::MutexLock lock(mutex_);
-  const auto alone = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return helping_ == 0;
-  };
-  mutex_.Await(absl::Condition(&alone));
+  do {
+    Marker helped(heap_);
+    {
+      absl::MutexLock lock(mutex_);
+      ++round_;
+      helped_ = &helped;
+      helping_ = static_cast<int>(threads_.size());
+      open_ = true;
+    }
+    for (done = false; !done && !cancelled.load(std::memory_order_relaxed);) {
+      if (!marker.Drain(kSlice)) continue;
+      // In this order: who is not busy adds nothing.
+      done = busy_ == 0 && heap_.mark_queue().IsEmpty();
+      if (!done) absl::SleepFor(kNap);
+    }
+    open_ = false;
+    absl::MutexLock lock(mutex_);
+    const auto alone = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return helping_ == 0;
+    };
+    mutex_.Await(absl::Condition(&alone));
+    marker.Absorb(helped);
+  } while (done && marker.AnyArrays());
   return done;
 }
 
-void MarkerPool::SetMarking(bool marking) {
+void MarkerPool::BeginMark() {
   absl::MutexLock lock(mutex_);
-  marking_ = marking;
+  marking_ = true;
+  ++mark_;
+}
+
+void MarkerPool::EndMark() {
+  absl::MutexLock lock(mutex_);
+  marking_ = false;
+}
+
+bool MarkerPool::JoinRound() {
+  if (!open_ || assisting_ == most_assisting_) return false;
+  ++helping_;
+  ++assisting_;
+  return true;
 }
 
 void MarkerPool::Assist() {
   absl::MutexLock lock(mutex_);
-  while (marking_) {
-    const auto called = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-      return !marking_ || (open_ && assisting_ < most_assisting_);
+  const int64_t mark = mark_;
+  while (marking_ && mark_ == mark) {
+    const auto called = [this, mark]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return !marking_ || mark_ != mark ||
+             (open_ && assisting_ < most_assisting_);
     };
     mutex_.Await(absl::Condition(&called));
-    if (!marking_) return;
-    ++helping_;
-    ++assisting_;
+    if (!marking_ || mark_ != mark || !JoinRound()) continue;
     mutex_.unlock();
-    HelpInRound();
+    MustHaveMemory([this] { HelpInRound(); });
     mutex_.lock();
     --assisting_;
   }
@@ -111,16 +128,14 @@ void MarkerPool::Assist() {
 
 void MarkerPool::AssistWith(size_t objects) {
   absl::MutexLock lock(mutex_);
-  if (!open_ || assisting_ >= most_assisting_) return;
-  ++helping_;
-  ++assisting_;
+  if (!JoinRound()) return;
   mutex_.unlock();
-  {
+  MustHaveMemory([this, objects] {
     Marker own(heap_);
     AwaitWork(kNap);
     MarkSome(own, objects);
     Leave(own);
-  }
+  });
   mutex_.lock();
   --assisting_;
 }
@@ -170,7 +185,7 @@ bool MarkerPool::AwaitWork(absl::Duration nap) {
 
 void MarkerPool::Leave(Marker& own) {
   absl::MutexLock lock(mutex_);
-  marker_->Absorb(own);
+  helped_->Absorb(own);
   --helping_;
 }
 

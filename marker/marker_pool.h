@@ -2,10 +2,10 @@
 // mark queue, where each marker puts some of its own when another waits: work
 // sharing by batches, as in V8's worklists.
 //
-// Owned by the collector and used by one thread at a time, but for Assist. The
-// threads start when they are first needed; where the system refuses one there
-// are fewer, until a later Drain gets it. Threads that wait for the end of the
-// mark help as well meanwhile.
+// Owned by the collector and used by one thread at a time, but for Assist and
+// AssistWith. The threads start when they are first needed; where the system
+// refuses one there are fewer, until a later Drain gets it. Threads that wait
+// for the end of the mark help as well meanwhile, and others for a while.
 //
 // Invariants: outside of Drain no helper touches the heap.
 
@@ -42,19 +42,23 @@ class MarkerPool {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Between the two calls there may be Drains.
-  void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_) { SetMarking(true); }
-  void EndMark() ABSL_LOCKS_EXCLUDED(mutex_) { SetMarking(false); }
+  void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndMark() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Helps with Drains until EndMark; if enough others do, only waits. Returns
-  // at once if there is no mark. Any thread may call it for which no
-  // pause waits.
+  // Helps with Drains until EndMark; while enough others do, only waits.
+  // Returns at once if there is no mark. Any thread may call it for which no
+  // pause waits. Ends the program if there is no memory.
   void Assist() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Helps with a Drain that is running by marking about `objects`, if there are
-  // so many for others to mark, and enough others do not help.
+  // Whether a Drain is running, or was a moment ago.
+  bool IsDraining() const { return open_.load(std::memory_order_relaxed); }
+  // Helps with a Drain that is running by marking about `objects`, or what it
+  // finds to mark in 20 us; nothing if enough others help. As Assist.
   void AssistWith(size_t objects) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void SetMarking(bool marking) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Counts the caller as helping in the round that is open, and as assisting;
+  // returns false if there is none or enough assist.
+  bool JoinRound() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartThreads() ABSL_LOCKS_EXCLUDED(mutex_);
   // What a thread does, from that round on.
   void Help(int64_t first_round) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -71,17 +75,19 @@ class MarkerPool {
 
   ObjectHeap& heap_;
   const int wanted_;
-  // No more threads assist: one for each processor that has no marker.
+  // No more threads assist: one for each processor that has no marker, or one.
   const int most_assisting_;
   std::vector<std::thread> threads_;
   absl::Mutex mutex_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  // Whether there is a mark, and the number of that or of the last one.
   bool marking_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t mark_ ABSL_GUARDED_BY(mutex_) = 0;
   int assisting_ ABSL_GUARDED_BY(mutex_) = 0;
-  // The number of the Drain that is running or was the last one, and whose
-  // objects the helpers of it marked.
+  // The number of the round that is running or was the last one, and what its
+  // helpers have marked so far: not the Drain's own marker, which marks.
   int64_t round_ ABSL_GUARDED_BY(mutex_) = 0;
-  Marker* marker_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Marker* helped_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Helpers that have not finished the round. One that assists joins while the
   // round is open.
   int helping_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -13,11 +13,14 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "bibop/handles/array.h"
 #include "bibop/handles/handle.h"
 #include "bibop/handles/handle_scope.h"
 #include "bibop/heap/mark_queue.h"
+#include "bibop/marker/ephemeron.h"
 #include "bibop/marker/marking_fixture.h"
 #include "bibop/marker/member.h"
+#include "bibop/marker/weak_member.h"
 #include "gtest/gtest.h"
 
 namespace bibop {
@@ -193,6 +196,93 @@ TEST_F(MarkerPoolTest, WhoMarksALittleLeavesTheRestToOthers) {
   FinishMark();
   EndCycle();
   EXPECT_EQ(lifetimes_.alive(), kNodes);
+}
+
+// What is left of an array goes to who drives: to visit all of it would keep a
+// mutator for long.
+TEST_F(MarkerPoolTest, WhoMarksALittleLeavesMostOfALargeArray) {
+  MarkerPool pool(*heap_, /*helpers=*/0);
+  constexpr size_t kNodes = 100'000;
+  constexpr size_t kSome = 1000;
+  std::atomic<bool> open = false;
+  HandleScope scope(mutator_);
+  scope.New<Gate>(open);
+  using Nodes = Array<Member<WatchedNode>>;
+  const Nodes* array = nullptr;
+  {
+    HandleScope inner(mutator_);
+    const Handle<Nodes> nodes = inner.NewArray<Member<WatchedNode>>(kNodes);
+    for (Member<WatchedNode>& node : *nodes) {
+      HandleScope innermost(mutator_);
+      node = New(innermost);
+    }
+    array = nodes.get();
+  }
+  BeginMark();
+  heap_->mark_queue().Add({array});
+  std::thread drains(
+      [&] { EXPECT_TRUE(pool.Drain(*marker_, /*cancelled=*/false)); });
+  const absl::Time late = absl::Now() + absl::Seconds(20);
+  while (!heap_->IsMarked(array) && absl::Now() < late) pool.AssistWith(kSome);
+  const auto marked = std::ranges::count_if(
+      *array, [this](const auto& node) { return heap_->IsMarked(node.get()); });
+  EXPECT_LE(marked, 2 * kSome);
+  open = true;
+  drains.join();
+  EXPECT_EQ(marker_->counts().objects, kNodes + 2);
+  FinishMark();
+  EndCycle();
+  EXPECT_EQ(lifetimes_.alive(), kNodes);
+}
+
+struct Watcher {
+  void Trace(auto& visitor) const {
+    visitor(seen);
+    visitor(table);
+  }
+  WeakMember<WatchedNode> seen;
+  Ephemeron<WatchedNode, WatchedNode> table;
+};
+
+// A regression: what they had marked was added to the marker of who drives,
+// which it was using.
+TEST_F(MarkerPoolTest, WhatOthersFindMeanwhileIsNotLost) {
+  MarkerPool pool(*heap_, /*helpers=*/0);
+  constexpr size_t kWatchers = 20'000;
+  HandleScope scope(mutator_);
+  const auto watchers = scope.NewArray<Member<Watcher>>(kWatchers);
+  const Handle<WatchedNode> key = New(scope);
+  for (Member<Watcher>& watcher : *watchers) {
+    HandleScope inner(mutator_);
+    watcher = inner.New<Watcher>();
+    watcher->table.Set(key, New(inner));
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (const Member<Watcher>& watcher : *watchers) {
+      HandleScope inner(mutator_);
+      watcher->seen = New(inner);
+    }
+    pool.BeginMark();
+    BeginMark();
+    std::atomic<bool> over = false;
+    std::thread helps([&] {
+      while (!over) pool.AssistWith(300);
+    });
+    do {
+      EXPECT_TRUE(pool.Drain(*marker_, /*cancelled=*/false));
+    } while (!marker_->DrainEphemerons(1000));
+    pool.EndMark();
+    over = true;
+    helps.join();
+    // The array, the key, the watchers and the values.
+    EXPECT_EQ(marker_->counts().objects, 2 * kWatchers + 2);
+    FinishMark();
+    EndCycle();
+    for (const Member<Watcher>& watcher : *watchers) {
+      ASSERT_TRUE(watcher->seen.IsEmpty());
+    }
+    EXPECT_EQ(lifetimes_.alive(), kWatchers + 1);
+  }
 }
 
 TEST_F(MarkerPoolTest, WhoWaitsIsFreeWhenTheMarkIsOver) {

@@ -79,6 +79,14 @@ class MarkingVisitor {
   // was visited to its end.
   size_t TakeElements();
 
+  // Whether there are such arrays.
+  bool AnyElements() const { return !arrays_.empty(); }
+  // Takes those of another over.
+  void AbsorbElements(MarkingVisitor& other) {
+    arrays_.insert(arrays_.end(), other.arrays_.begin(), other.arrays_.end());
+    other.arrays_.clear();
+  }
+
   // Visits what each word of [start, start + size) points at or into, if that
   // is an object, whatever the words are. Other threads may be writing them.
   //

@@ -22,7 +22,8 @@
 // while they run, or not: who drives the cycle decides, and so whether it is
 // stop-the-world, incremental or concurrent. All share this code.
 //
-// Used by one thread at a time, the one that drives, but for Assist.
+// Used by one thread at a time, the one that drives, but for Assist, AssistWith
+// and IsMarkingTogether.
 
 #ifndef BIBOP_RUNTIME_COLLECTION_CYCLE_H_
 #define BIBOP_RUNTIME_COLLECTION_CYCLE_H_
@@ -102,6 +103,8 @@ class CollectionCycle {
   // MarkTogether, or while enough others do only waits. Returns at once
   // otherwise. Any thread may call it for which no pause waits.
   void Assist() { pool_.Assist(); }
+  // Whether a MarkTogether is running, or was a moment ago. Any thread may ask.
+  bool IsMarkingTogether() const { return pool_.IsDraining(); }
   // Helps with a MarkTogether that is running by marking about `objects`. Any
   // thread may call it for which no pause waits.
   void AssistWith(size_t objects) { pool_.AssistWith(objects); }

@@ -144,8 +144,11 @@ void Collector::SetBudget(int64_t mutators) {
   wait_at_bytes_.store(now + plan.most, std::memory_order_relaxed);
   assisted_to_bytes_.store(now + plan.room, std::memory_order_relaxed);
   // By then all is marked, if that is as much as was alive now.
+  // A minor one marks little, and is over soon.
   const int64_t debt = std::max(plan.most - plan.room, int64_t{1});
-  assist_for_mib_.store(current_.live_objects * kMiB / debt,
+  assist_for_mib_.store(plan.kind == CollectionKind::kMinor
+                            ? 0
+                            : current_.live_objects * kMiB / debt,
                         std::memory_order_relaxed);
   // A heap with little alive is collected by the thread that finds it due: to
   // wake another up would take longer.
@@ -162,21 +165,32 @@ bool Collector::ExceedSoftLimit(size_t size) {
   exceeded_ = true;
   // The blocks that its cell is cut from, with what is in no cell.
   constexpr size_t kMostInRun = 17 * kBlockSize;
-  return objects_.RaiseLimit(size + kMostInRun, grant_);
+  return objects_.RaiseLimit(size, size + kMostInRun, grant_);
 }
 
 // Collections that follow each other at the soft limit may not take more than
-// two thirds of the time: they let the heap grow by more.
+// two thirds of the time, unless each makes room for a sixteenth of the limit:
+// they let the heap grow by more.
 void Collector::AdjustSoftLimit(bool busy) {
   const size_t limit = options_.soft_limit_bytes;
   const size_t least = limit / 128;
-  grant_ = busy && exceeded_ ? std::min(2 * grant_, limit / 8) : least;
-  exceeded_ = false;
+  const int64_t total = AllocatedBytes();
+  const bool little = total - std::exchange(total_at_major_end_, total) <
+                      static_cast<int64_t>(limit / 16);
+  const bool full = current_.cause == CycleCause::kHeapFull;
+  grant_ = busy && (exceeded_ || (full && little))
+               ? std::min(2 * grant_, limit / 8)
+               : least;
   // What is not swept yet counts.
   const ObjectHeap::Memory memory = objects_.memory();
   const size_t used = memory.in_use + static_cast<size_t>(std::max(
                                           memory.external, int64_t{0}));
-  if (used <= limit) objects_.SetLimit(limit);
+  if (busy && full && little && !exceeded_) {
+    objects_.RaiseLimit(/*least=*/0, grant_, /*extra=*/0);
+  } else if (used <= limit) {
+    objects_.SetLimit(limit);
+  }
+  exceeded_ = false;
   objects_.ReserveForExternalBytes();
 }
 
@@ -337,11 +351,12 @@ void Collector::CollectDue(Mutator& self) {
 void Collector::Assist(int64_t allocated, Mutator& self) {
   int64_t paid = assisted_to_bytes_.load(std::memory_order_relaxed);
   const int64_t for_mib = assist_for_mib_.load(std::memory_order_relaxed);
-  const int64_t objects =
-      std::min((allocated - paid) * for_mib / kMiB, kMostAssisted);
+  if (for_mib == 0 || !cycle_.IsMarkingTogether()) return;
+  const int64_t pays =
+      std::min(allocated - paid, kMostAssisted * kMiB / for_mib + 1);
+  const int64_t objects = pays * for_mib / kMiB;
   // Less is not worth it: the rest of the debt is the next one's.
   if (objects < kLeastAssisted) return;
-  const int64_t pays = objects * kMiB / for_mib;
   if (!assisted_to_bytes_.compare_exchange_strong(paid, paid + pays,
                                                   std::memory_order_relaxed)) {
     return;

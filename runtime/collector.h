@@ -10,7 +10,8 @@
 //   kConcurrent       who calls it       who finds it out if little was alive
 //                                        last; else the collector's own thread
 //
-// Everyone else goes on, or waits parked for the end.
+// Everyone else goes on, or waits for the end: parked, and in concurrent mode
+// marking meanwhile.
 //
 // In a pause no more is marked than takes some hundred microseconds, but for
 // stop-the-world mode: if that was all that is alive the cycle ends in its
@@ -199,8 +200,8 @@ class Collector {
   void CheckMarked(CollectionCycle::Mutators mutators, bool in_one_pause);
   // Clears what has to be.
   void ClearReferences();
-  // When a major cycle has ended; `busy`: it took more than half of the time
-  // since the end of the one before.
+  // When a major cycle has ended; `busy`: it took more than two thirds of the
+  // time since the end of the one before.
   void AdjustSoftLimit(bool busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stats_mutex_);
 
   const HeapOptions& options_;
@@ -267,6 +268,8 @@ class Collector {
   // since the last major cycle ended.
   size_t grant_ ABSL_GUARDED_BY(stats_mutex_) = 0;
   bool exceeded_ ABSL_GUARDED_BY(stats_mutex_) = false;
+  // What was allocated in all when that was.
+  int64_t total_at_major_end_ ABSL_GUARDED_BY(stats_mutex_) = 0;
 
   // The last member, for it uses the others.
   std::thread thread_;

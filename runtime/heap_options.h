@@ -115,8 +115,10 @@ struct HeapOptions {
   size_t young_bytes = size_t{8} << 20;
 
   // How fast the memory of free blocks goes back to the operating system: half
-  // of what was not needed in such a time does. 0, which means at once, to
-  // 1 hour, or InfiniteDuration(), which means never unless max_bytes is near.
+  // of what is not needed in each such time, but nothing before it was not
+  // needed for four such times, or for two seconds if that is less, and then
+  // what is overdue. 0, which means in 40 ms, to 1 hour, or InfiniteDuration(),
+  // which means never unless max_bytes is near.
   absl::Duration decommit_half_life = absl::Milliseconds(750);
 
   // In builds with --//:checked_handles: a HandleScope that gets more handles

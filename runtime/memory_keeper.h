@@ -4,9 +4,10 @@
 //
 // It wakes up some times in a half-life while there is something to do. What
 // was swept and not needed the last forty times is idle; of that, it gives back
-// so much that half goes in each half-life. So a heap that allocates keeps what
-// it needs between two collections, if these are not far apart, and memory that
-// nobody needs any more decays.
+// so much that half goes in each half-life, those in which it was not yet
+// known to be idle included. So a heap that allocates keeps what it needs
+// between two collections, if these are not far apart, and memory that nobody
+// needs any more decays.
 //
 // The decay after jemalloc's, the low-water mark after tcmalloc's.
 //

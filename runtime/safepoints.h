@@ -4,7 +4,8 @@
 // Each mutator has one word that says what it does:
 //
 //   bit 0, kParked      it may not touch the heap, and nobody waits for it: it
-//                       is in a ParkedScope, or waits at a safepoint
+//                       is in a ParkedScope, or waits at a safepoint, where it
+//                       may be a marker's helper
 //   bit 1, kRequested   the collector wants something of it
 //   bit 2, kAlwaysSlow  set for good, under stress: nothing may be done without
 //                       coming to Safepoints
