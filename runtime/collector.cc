@@ -169,24 +169,22 @@ bool Collector::ExceedSoftLimit(size_t size) {
 }
 
 // Collections that follow each other at the soft limit may not take more than
-// two thirds of the time, unless each makes room for a sixteenth of the limit:
-// they let the heap grow by more.
+// two thirds of the time: they let the heap grow by more where they made no
+// room, and by a little where each makes room for less than a sixteenth of the
+// limit.
 void Collector::AdjustSoftLimit(bool busy) {
   const size_t limit = options_.soft_limit_bytes;
   const size_t least = limit / 128;
   const int64_t total = AllocatedBytes();
   const bool little = total - std::exchange(total_at_major_end_, total) <
                       static_cast<int64_t>(limit / 16);
-  const bool full = current_.cause == CycleCause::kHeapFull;
-  grant_ = busy && (exceeded_ || (full && little))
-               ? std::min(2 * grant_, limit / 8)
-               : least;
+  grant_ = busy && exceeded_ ? std::min(2 * grant_, limit / 8) : least;
   // What is not swept yet counts.
   const ObjectHeap::Memory memory = objects_.memory();
   const size_t used = memory.in_use + static_cast<size_t>(std::max(
                                           memory.external, int64_t{0}));
-  if (busy && full && little && !exceeded_) {
-    objects_.RaiseLimit(/*least=*/0, grant_, /*extra=*/0);
+  if (busy && little && !exceeded_ && current_.cause == CycleCause::kHeapFull) {
+    objects_.RaiseLimit(/*least=*/0, least, /*extra=*/0);
   } else if (used <= limit) {
     objects_.SetLimit(limit);
   }
