@@ -574,18 +574,20 @@ bool ObjectHeap::RaiseLimit(size_t least, size_t bytes, size_t extra) {
     return false;
   }
   if (least > most - used) return false;
+  bool raised = bytes <= most - used;
   bytes = std::min(bytes, most - used);
   // Another thread may have raised it already.
   if (cage_->limit() < used + bytes) {
     cage_->SetLimit(used + bytes + std::min(extra, most - used - bytes));
+    raised = true;
   }
-  const size_t in_use = cage_->bytes_in_use();
-  const size_t left = cage_->limit() - in_use - bytes;
+  const size_t left = cage_->limit() - cage_->bytes_in_use() - bytes;
   if (cage_->external_reserve() > left) {
     cage_->ReserveExternal(left - std::min(left, extra));
+    raised = true;
   }
   NoteFree();
-  return true;
+  return raised;
 }
 
 ObjectHeap::Memory ObjectHeap::memory() const {
@@ -593,7 +595,8 @@ ObjectHeap::Memory ObjectHeap::memory() const {
   return {.in_use = cage_->bytes_in_use(),
           .committed = cage_->bytes_committed(),
           .free_resident = cage_->free_resident_bytes(),
-          .external = cage_->external_bytes()};
+          .external = cage_->external_bytes(),
+          .limit = cage_->limit()};
 }
 
 bool ObjectHeap::AdjustExternalBytes(int64_t delta) {

@@ -102,6 +102,8 @@ class ObjectHeap {
     size_t free_resident = 0;
     // What AdjustExternalBytes was told, summed.
     int64_t external = 0;
+    // The limit in force.
+    size_t limit = 0;
   };
 
   // Makes an empty heap whose blocks and external bytes take at most
@@ -312,8 +314,9 @@ class ObjectHeap {
   // Sees to it that blocks may take `bytes` bytes more than they do, or as many
   // as max_bytes allows. Where that is more than the limit or the reserve for
   // external bytes leaves, that gives way by `extra` as well, as far as that
-  // goes. Returns false, with nothing changed, if max_bytes does not allow
-  // `least`; where more than that is in use it becomes the limit.
+  // goes. Returns false if max_bytes does not allow `least`, or if there was
+  // less than `bytes` to give and it was given already; where more than
+  // max_bytes is in use that becomes the limit.
   bool RaiseLimit(size_t least, size_t bytes, size_t extra)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

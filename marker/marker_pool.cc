@@ -66,11 +66,10 @@ bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
   StartThreads();
   bool done = false;
   do {
-    Marker helped(heap_);
     {
       absl::MutexLock lock(mutex_);
       ++round_;
-      helped_ = &helped;
+      helped_.emplace(heap_);
       helping_ = static_cast<int>(threads_.size());
       open_ = true;
     }
@@ -86,7 +85,8 @@ bool MarkerPool::Drain(Marker& marker, const std::atomic<bool>& cancelled) {
       return helping_ == 0;
     };
     mutex_.Await(absl::Condition(&alone));
-    marker.Absorb(helped);
+    marker.Absorb(*helped_);
+    helped_.reset();
   } while (done && marker.AnyArrays());
   return done;
 }
@@ -109,9 +109,8 @@ bool MarkerPool::JoinRound() {
   return true;
 }
 
-void MarkerPool::Assist() {
+void MarkerPool::Assist(int64_t mark) {
   absl::MutexLock lock(mutex_);
-  const int64_t mark = mark_;
   while (marking_ && mark_ == mark) {
     const auto called = [this, mark]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
       return !marking_ || mark_ != mark ||

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -41,18 +42,20 @@ class MarkerPool {
   bool Drain(Marker& marker, const std::atomic<bool>& cancelled)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Between the two calls there may be Drains.
+  // Between the two calls there may be Drains. The first mark has number 1.
   void BeginMark() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndMark() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Helps with Drains until EndMark; while enough others do, only waits.
-  // Returns at once if there is no mark. Any thread may call it for which no
-  // pause waits. Ends the program if there is no memory.
-  void Assist() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Helps with Drains until the EndMark of the mark of that number; while
+  // enough others do, only waits. Returns at once if it is not that mark's
+  // time. Any thread may call it for which no pause waits. Ends the program if
+  // there is no memory.
+  void Assist(int64_t mark) ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether a Drain is running, or was a moment ago.
   bool IsDraining() const { return open_.load(std::memory_order_relaxed); }
-  // Helps with a Drain that is running by marking about `objects`, or what it
-  // finds to mark in 20 us; nothing if enough others help. As Assist.
+  // Helps with a Drain that is running by marking about `objects`, if there is
+  // something for it at once or after a nap of 20 us, and enough others do not
+  // help. As Assist.
   void AssistWith(size_t objects) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -87,7 +90,7 @@ class MarkerPool {
   // The number of the round that is running or was the last one, and what its
   // helpers have marked so far: not the Drain's own marker, which marks.
   int64_t round_ ABSL_GUARDED_BY(mutex_) = 0;
-  Marker* helped_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::optional<Marker> helped_ ABSL_GUARDED_BY(mutex_);
   // Helpers that have not finished the round. One that assists joins while the
   // round is open.
   int helping_ ABSL_GUARDED_BY(mutex_) = 0;

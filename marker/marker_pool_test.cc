@@ -133,7 +133,7 @@ TEST_F(MarkerPoolTest, WhoWaitsForTheMarkMarksMeanwhile) {
   BeginMark();
   // What a barrier has saved, and others find.
   heap_->mark_queue().Add({other});
-  std::thread waiting([&] { pool.Assist(); });
+  std::thread waiting([&] { pool.Assist(1); });
   EXPECT_TRUE(pool.Drain(*marker_, /*cancelled=*/false));
   pool.EndMark();
   waiting.join();
@@ -287,11 +287,15 @@ TEST_F(MarkerPoolTest, WhatOthersFindMeanwhileIsNotLost) {
 
 TEST_F(MarkerPoolTest, WhoWaitsIsFreeWhenTheMarkIsOver) {
   MarkerPool pool(*heap_, /*helpers=*/1);
-  pool.Assist();
-  for (int round = 0; round < 100; ++round) {
+  pool.Assist(1);
+  for (int round = 1; round <= 100; ++round) {
     pool.BeginMark();
+    // It came too late, and this is another mark.
+    pool.Assist(round - 1);
     std::vector<std::thread> waiting;
-    for (int i = 0; i < 3; ++i) waiting.emplace_back([&] { pool.Assist(); });
+    for (int i = 0; i < 3; ++i) {
+      waiting.emplace_back([&pool, round] { pool.Assist(round); });
+    }
     // More than one to a mark, as where a pause finds that it is not over.
     for (int i = 0; i < round % 3; ++i) MarkWith(pool);
     pool.EndMark();

@@ -99,10 +99,10 @@ class CollectionCycle {
   // `cancelled` was set.
   bool MarkTogether(const std::atomic<bool>& cancelled);
 
-  // From FinishSweep on, until FinishMark has returned true: helps with
-  // MarkTogether, or while enough others do only waits. Returns at once
-  // otherwise. Any thread may call it for which no pause waits.
-  void Assist() { pool_.Assist(); }
+  // From the FinishSweep of that number on, until FinishMark has returned true:
+  // helps with MarkTogether, or while enough others do only waits. Returns at
+  // once otherwise. Any thread may call it for which no pause waits.
+  void Assist(int64_t number) { pool_.Assist(number); }
   // Whether a MarkTogether is running, or was a moment ago. Any thread may ask.
   bool IsMarkingTogether() const { return pool_.IsDraining(); }
   // Helps with a MarkTogether that is running by marking about `objects`. Any

@@ -168,27 +168,30 @@ bool Collector::ExceedSoftLimit(size_t size) {
   return objects_.RaiseLimit(size, size + kMostInRun, grant_);
 }
 
+void Collector::EaseSoftLimit() {
+  const absl::MutexLock lock(stats_mutex_);
+  const ObjectHeap::Memory memory = objects_.memory();
+  const int64_t alive =
+      stats_.live_bytes + std::max(memory.external, int64_t{0});
+  const auto little = static_cast<int64_t>(options_.soft_limit_bytes / 16);
+  if (!busy_ || alive + little <= static_cast<int64_t>(memory.limit)) return;
+  exceeded_ = true;
+  objects_.RaiseLimit(/*least=*/0, grant_, /*extra=*/0);
+}
+
 // Collections that follow each other at the soft limit may not take more than
-// two thirds of the time: they let the heap grow by more where they made no
-// room, and by a little where each makes room for less than a sixteenth of the
-// limit.
-void Collector::AdjustSoftLimit(bool busy) {
+// two thirds of the time, unless they leave a sixteenth of it free: they let
+// the heap grow by more.
+void Collector::AdjustSoftLimit() {
   const size_t limit = options_.soft_limit_bytes;
   const size_t least = limit / 128;
-  const int64_t total = AllocatedBytes();
-  const bool little = total - std::exchange(total_at_major_end_, total) <
-                      static_cast<int64_t>(limit / 16);
-  grant_ = busy && exceeded_ ? std::min(2 * grant_, limit / 8) : least;
+  grant_ = busy_ && exceeded_ ? std::min(2 * grant_, limit / 8) : least;
+  exceeded_ = false;
   // What is not swept yet counts.
   const ObjectHeap::Memory memory = objects_.memory();
   const size_t used = memory.in_use + static_cast<size_t>(std::max(
                                           memory.external, int64_t{0}));
-  if (busy && little && !exceeded_ && current_.cause == CycleCause::kHeapFull) {
-    objects_.RaiseLimit(/*least=*/0, least, /*extra=*/0);
-  } else if (used <= limit) {
-    objects_.SetLimit(limit);
-  }
-  exceeded_ = false;
+  if (used <= limit) objects_.SetLimit(limit);
   objects_.ReserveForExternalBytes();
 }
 
@@ -220,8 +223,9 @@ void Collector::AwaitNoDriver() {
   if (driver_ == std::thread::id()) return;
   // In other modes nobody may drive a mark to its end.
   if (options_.mode == CollectionMode::kConcurrent) {
+    const int64_t under_way = begun_;
     mutex_.unlock();
-    cycle_.Assist();
+    cycle_.Assist(under_way);
     mutex_.lock();
   }
   const auto nobody_drives = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
@@ -381,7 +385,7 @@ bool Collector::AwaitUnderWay(Mutator& self) {
 
 void Collector::WaitUntilCleared(int64_t cycle, Mutator& self) {
   const WaitingScope waiting(&self);
-  cycle_.Assist();
+  cycle_.Assist(cycle);
   absl::MutexLock lock(mutex_);
   const auto cleared = [this, cycle]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return cleared_ >= cycle;
@@ -428,12 +432,16 @@ bool Collector::Step(CycleCause cause, CollectionKind kind, size_t budget) {
   const bool over =
       MustHaveMemory([&] { return TakeStep(cause, kind, budget); });
   worked_ += WorkOfStep();
+  delayed_ += DelayOfStep();
   return over;
 }
 
+absl::Duration Collector::DelayOfStep() const {
+  return ThreadRunDelay() - step_start_delay_;
+}
+
 absl::Duration Collector::WorkOfStep() const {
-  return absl::FromChrono(Clock::now() - step_start_) -
-         (ThreadRunDelay() - step_start_delay_);
+  return absl::FromChrono(Clock::now() - step_start_) - DelayOfStep();
 }
 
 bool Collector::TakeStep(CycleCause cause, CollectionKind kind, size_t budget) {
@@ -510,6 +518,7 @@ void Collector::Begin(CycleCause cause, CollectionKind kind) {
       kind == CollectionKind::kMinor ? minors_since_major_ + 1 : 0;
   current_.kind = kind;
   worked_ = absl::ZeroDuration();
+  delayed_ = absl::ZeroDuration();
   const Clock::time_point start = Clock::now();
   // Before the world is stopped: destructors run.
   cycle_.FinishSweep();
@@ -618,11 +627,12 @@ void Collector::End() {
     if (current_.kind == CollectionKind::kMajor) {
       const Clock::time_point now = Clock::now();
       // Without the time in which others had the processor, or the heap would
-      // grow because the machine is busy.
-      const bool busy =
-          absl::FromChrono(now - major_end_) < 1.5 * (worked_ + WorkOfStep());
+      // grow, or be collected all the time, because the machine is busy.
+      const absl::Duration since =
+          absl::FromChrono(now - major_end_) - (delayed_ + DelayOfStep());
+      busy_ = since < 1.5 * (worked_ + WorkOfStep());
       major_end_ = now;
-      AdjustSoftLimit(busy);
+      AdjustSoftLimit();
     }
     if (current_.kind == CollectionKind::kMinor) ++stats_.minor_cycles;
     stats_.live_objects = current_.live_objects;

@@ -112,6 +112,10 @@ class Collector {
   // safepoint.
   bool AwaitUnderWay(Mutator& self) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // After a collection for which a heap was full, and its sweep: lets the heap
+  // grow somewhat beyond its soft limit, if collections take most of the time
+  // and nearly as much is alive.
+  void EaseSoftLimit() ABSL_LOCKS_EXCLUDED(stats_mutex_);
   // Where a collection has not made room below the soft limit: lets the heap
   // grow somewhat beyond, so that an object of `size` bytes may find room.
   // Returns false if it may not grow any more.
@@ -181,6 +185,8 @@ class Collector {
   bool TakeStep(CycleCause cause, CollectionKind kind, size_t budget);
   // How long the current step has worked, without waiting for a processor.
   absl::Duration WorkOfStep() const;
+  // How long its thread has waited for a processor since it began.
+  absl::Duration DelayOfStep() const;
   // The parts.
   void Begin(CycleCause cause, CollectionKind kind);
   // How much is marked in the pause that begins a cycle.
@@ -200,9 +206,8 @@ class Collector {
   void CheckMarked(CollectionCycle::Mutators mutators, bool in_one_pause);
   // Clears what has to be.
   void ClearReferences();
-  // When a major cycle has ended; `busy`: it took more than two thirds of the
-  // time since the end of the one before.
-  void AdjustSoftLimit(bool busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stats_mutex_);
+  // When a major cycle has ended.
+  void AdjustSoftLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(stats_mutex_);
 
   const HeapOptions& options_;
   Stress stress_;
@@ -217,6 +222,7 @@ class Collector {
   // How long the steps of this cycle before the current one worked, and when
   // that began, and how long its thread had waited for a processor.
   absl::Duration worked_ = absl::ZeroDuration();
+  absl::Duration delayed_ = absl::ZeroDuration();
   std::chrono::steady_clock::time_point step_start_;
   absl::Duration step_start_delay_ = absl::ZeroDuration();
   std::chrono::steady_clock::time_point major_end_;
@@ -268,8 +274,10 @@ class Collector {
   // since the last major cycle ended.
   size_t grant_ ABSL_GUARDED_BY(stats_mutex_) = 0;
   bool exceeded_ ABSL_GUARDED_BY(stats_mutex_) = false;
-  // What was allocated in all when that was.
-  int64_t total_at_major_end_ ABSL_GUARDED_BY(stats_mutex_) = 0;
+  // Whether the last major cycle took more than two thirds of the time since
+  // the end of the one before, not counting that in which others had the
+  // processor.
+  bool busy_ ABSL_GUARDED_BY(stats_mutex_) = false;
 
   // The last member, for it uses the others.
   std::thread thread_;

@@ -56,8 +56,9 @@ struct HeapOptions {
 
   // A soft limit of the same bytes: up to it the heap grows as said below, and
   // near it collections are due sooner. Beyond it, it grows only where a major
-  // collection, for which the allocating threads wait, has not made room: so a
-  // heap with nearly as much alive gets slower, and one with more exceeds it.
+  // collection, for which the allocating threads wait, has not made room, or
+  // little and such collections take most of the time: so a heap with nearly as
+  // much alive gets slower, and exceeds it a little, and one with more does.
   // So do external bytes that no mutator tells of, who could not wait.
   // Free blocks count while they have memory. 1 MiB to Cage::kCapacity; more
   // than max_bytes is max_bytes. 0: nine tenths of what the process's control

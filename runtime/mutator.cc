@@ -118,6 +118,7 @@ bool Mutator::MakeRoom(absl::FunctionRef<bool()> there_is) {
       ++i;
     }
     heap_.objects_->SweepAll();
+    if (fresh) heap_.collector_->EaseSoftLimit();
     if (there_is()) return true;
     // Else there is room, perhaps, when the cycle that has begun is over.
     if (fresh && !heap_.objects_->HandsOutNewBlocksOnly()) return false;

@@ -129,22 +129,38 @@ TEST_P(SoftLimitTest, WhatIsAliveOutsideOfTheHeapMayExceedIt) {
 // A regression: with nearly as much alive as the limit each buffer had the heap
 // collected, which made room for just that one.
 TEST_P(SoftLimitTest, ReplacementJustBelowItDoesNotCollectEachTime) {
-  constexpr size_t kLimit = 16 * kMiB;
+  constexpr size_t kBuffers = 500;
+  constexpr size_t kNodes = 6 * kMiB / sizeof(ChurnNode);
+  const auto alive =
+      kBuffers * Buffer::kBytes + kNodes * (sizeof(ChurnNode) + sizeof(void*));
+  auto heap = Heap::Create({.mode = GetParam(),
+                            // Two blocks, at most, are not full.
+                            .soft_limit_bytes = alive + kMiB / 4,
+                            .stress = kNoStress})
+                  .value();
+  MutatorScope mutator(*heap);
+  HandleScope scope(mutator);
+  const auto buffers = scope.NewArray<Member<Buffer>>(kBuffers);
+  // So that collections take their time.
+  Churn nodes(mutator, scope, kNodes);
+  for (size_t i = 0; i < 9 * kBuffers; ++i) {
+    HandleScope inner(mutator);
+    (*buffers)[i % kBuffers] = inner.New<Buffer>(mutator);
+  }
+  EXPECT_LT(heap->stats().cycles, int64_t{kBuffers / 2});
+}
+
+// It takes ever larger steps where collections free nothing.
+TEST_P(SoftLimitTest, TwiceAsMuchMayBecomeAliveInAFewCollections) {
+  constexpr size_t kLimit = 8 * kMiB;
   auto heap =
       Heap::Create(
           {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
           .value();
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
-  const size_t count = (kLimit - kMiB / 4) / Buffer::kBytes;
-  const auto buffers = scope.NewArray<Member<Buffer>>(count);
-  // So that collections take their time.
-  Churn nodes(mutator, scope, 6 * kMiB / sizeof(ChurnNode));
-  for (size_t i = 0; i < 8 * count; ++i) {
-    HandleScope inner(mutator);
-    (*buffers)[i % count] = inner.New<Buffer>(mutator);
-  }
-  EXPECT_LT(heap->stats().cycles, static_cast<int64_t>(2 * count));
+  const Churn nodes(mutator, scope, 2 * kLimit / sizeof(ChurnNode));
+  EXPECT_LT(heap->stats().cycles, 50);
 }
 
 TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
