@@ -53,8 +53,8 @@ constexpr int kMostMinors = 200;
 // The cards of so many blocks are cleaned in an incremental step.
 constexpr size_t kBlocksCleanedInStep = 256;
 constexpr int64_t kMiB = int64_t{1} << 20;
-// What a mutator marks at once for what was allocated, at least and at most:
-// some tens of microseconds.
+// What a mutator marks at once for what was allocated, at least and at most: a
+// tenth of a millisecond.
 constexpr int64_t kLeastAssisted = 256;
 constexpr int64_t kMostAssisted = 2048;
 // Idle time is used where the budget over this is spent, at least.

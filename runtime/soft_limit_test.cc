@@ -30,17 +30,23 @@ struct Table {
   UnorderedMap<int, Member<ChurnNode>> nodes;
 };
 
-class SoftLimitTest : public ::testing::TestWithParam<CollectionMode> {};
+class SoftLimitTest : public ::testing::TestWithParam<CollectionMode> {
+ protected:
+  // Makes a heap with that soft limit, and with `max_bytes` if it is not 0.
+  static std::unique_ptr<Heap> MakeHeap(size_t limit, size_t max_bytes = 0) {
+    HeapOptions options = {
+        .mode = GetParam(), .soft_limit_bytes = limit, .stress = kNoStress};
+    if (max_bytes != 0) options.max_bytes = max_bytes;
+    return Heap::Create(options).value();
+  }
+};
 
 TEST_P(SoftLimitTest, WhatIsAliveAndAFifthOfItIsEnough) {
   // 20 MiB of nodes, with the array, and 4 MiB outside.
   constexpr size_t kNodes = 20 * kMiB / (sizeof(ChurnNode) + sizeof(void*));
   constexpr size_t kExternal = 4 * kMiB;
   constexpr size_t kLimit = (20 + 4) * kMiB / 10 * 12;
-  auto heap =
-      Heap::Create(
-          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
-          .value();
+  auto heap = MakeHeap(kLimit);
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   heap->AdjustExternalBytes(kExternal);
@@ -77,10 +83,7 @@ TEST_P(SoftLimitTest, GarbageOutsideOfTheHeapHasRoomBelowIt) {
   constexpr size_t kNodes = 20 * kMiB / (sizeof(ChurnNode) + sizeof(void*));
   constexpr size_t kBuffers = 4 * kMiB / Buffer::kBytes;
   constexpr size_t kLimit = (20 + 4) * kMiB / 10 * 12;
-  auto heap =
-      Heap::Create(
-          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
-          .value();
+  auto heap = MakeHeap(kLimit);
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   Churn churn(mutator, scope, kNodes);
@@ -105,11 +108,7 @@ TEST_P(SoftLimitTest, GarbageOutsideOfTheHeapHasRoomBelowIt) {
 // may be: they are not refused, nor is the heap collected for each of them.
 TEST_P(SoftLimitTest, WhatIsAliveOutsideOfTheHeapMayExceedIt) {
   for (const size_t limit : {4 * kMiB, 16 * kMiB}) {
-    auto heap = Heap::Create({.mode = GetParam(),
-                              .max_bytes = 16 * kMiB,
-                              .soft_limit_bytes = limit,
-                              .stress = kNoStress})
-                    .value();
+    auto heap = MakeHeap(limit, /*max_bytes=*/16 * kMiB);
     MutatorScope mutator(*heap);
     HandleScope scope(mutator);
     constexpr size_t kBuffers = 32 * kMiB / Buffer::kBytes;
@@ -133,11 +132,8 @@ TEST_P(SoftLimitTest, ReplacementJustBelowItDoesNotCollectEachTime) {
   constexpr size_t kNodes = 6 * kMiB / sizeof(ChurnNode);
   const auto alive =
       kBuffers * Buffer::kBytes + kNodes * (sizeof(ChurnNode) + sizeof(void*));
-  auto heap = Heap::Create({.mode = GetParam(),
-                            // Two blocks, at most, are not full.
-                            .soft_limit_bytes = alive + kMiB / 4,
-                            .stress = kNoStress})
-                  .value();
+  // Room for a few buffers more.
+  auto heap = MakeHeap(alive + kMiB / 4);
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   const auto buffers = scope.NewArray<Member<Buffer>>(kBuffers);
@@ -153,10 +149,7 @@ TEST_P(SoftLimitTest, ReplacementJustBelowItDoesNotCollectEachTime) {
 // It takes ever larger steps where collections free nothing.
 TEST_P(SoftLimitTest, TwiceAsMuchMayBecomeAliveInAFewCollections) {
   constexpr size_t kLimit = 8 * kMiB;
-  auto heap =
-      Heap::Create(
-          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
-          .value();
+  auto heap = MakeHeap(kLimit);
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   const Churn nodes(mutator, scope, 2 * kLimit / sizeof(ChurnNode));
@@ -165,10 +158,7 @@ TEST_P(SoftLimitTest, TwiceAsMuchMayBecomeAliveInAFewCollections) {
 
 TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
   constexpr size_t kLimit = 8 * kMiB;
-  auto heap =
-      Heap::Create(
-          {.mode = GetParam(), .soft_limit_bytes = kLimit, .stress = kNoStress})
-          .value();
+  auto heap = MakeHeap(kLimit);
   MutatorScope mutator(*heap);
   {
     HandleScope scope(mutator);
@@ -187,10 +177,7 @@ TEST_P(SoftLimitTest, WhatIsAliveMayExceedItAndItHoldsAgainAfterwards) {
 // Runs of blocks are larger than what is asked for; stores of containers may
 // not collect in some places.
 TEST_P(SoftLimitTest, ObjectsOfAllSizesAndContainersMayExceedIt) {
-  auto heap =
-      Heap::Create(
-          {.mode = GetParam(), .soft_limit_bytes = kMiB, .stress = kNoStress})
-          .value();
+  auto heap = MakeHeap(kMiB);
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   const auto arrays = scope.NewArray<Member<Array<int64_t>>>(100);
@@ -207,10 +194,7 @@ TEST_P(SoftLimitTest, ObjectsOfAllSizesAndContainersMayExceedIt) {
 }
 
 TEST_P(SoftLimitTest, SeveralThreadsMayExceedIt) {
-  auto heap = Heap::Create({.mode = GetParam(),
-                            .soft_limit_bytes = 2 * kMiB,
-                            .stress = kNoStress})
-                  .value();
+  auto heap = MakeHeap(2 * kMiB);
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&heap] {
@@ -226,11 +210,7 @@ TEST_P(SoftLimitTest, SeveralThreadsMayExceedIt) {
 
 // One that the heap could never have leaves the limit where it is.
 TEST_P(SoftLimitTest, WhatIsTooLargeDoesNotRaiseIt) {
-  auto heap = Heap::Create({.mode = GetParam(),
-                            .max_bytes = 64 * kMiB,
-                            .soft_limit_bytes = 8 * kMiB,
-                            .stress = kNoStress})
-                  .value();
+  auto heap = MakeHeap(8 * kMiB, /*max_bytes=*/64 * kMiB);
   MutatorScope mutator(*heap);
   HandleScope scope(mutator);
   EXPECT_FALSE(scope.TryNewArray<int64_t>(10 * kMiB).ok());
