@@ -96,8 +96,8 @@ class MarkerPool {
   int helping_ ABSL_GUARDED_BY(mutex_) = 0;
   // Whether helpers may take a batch, and how many are on one. A helper counts
   // itself before it looks whether it may, the caller says that none may before
-  // it looks how many do: sequentially consistent. Opened under the mutex, where
-  // JoinRound looks, too; IsDraining takes it for a hint: relaxed.
+  // it looks how many do: sequentially consistent. Opened under the mutex,
+  // where JoinRound looks, too; IsDraining takes it for a hint: relaxed.
   std::atomic<bool> open_ = false;
   std::atomic<int> busy_ = 0;
 };
