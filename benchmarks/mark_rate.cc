@@ -90,7 +90,7 @@ int64_t MarkWithMarker(ObjectHeap& heap, const Node* root) {
 }
 
 int64_t MarkSimply(ObjectHeap& heap, const Node* root) {
-  const Epoch epoch = heap.epoch();
+  const MarkByte mark = heap.marks().old();
   std::vector<const Node*> stack = {root};
   int64_t marked = 0;
   while (!stack.empty()) {
@@ -99,8 +99,8 @@ int64_t MarkSimply(ObjectHeap& heap, const Node* root) {
     BlockDescriptor* const block = Cage::DescriptorOf(node);
     const size_t index =
         block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(node)));
-    if (block->MarkOf(index) == epoch) continue;
-    block->Mark(index, epoch);
+    if (block->MarkOf(index) == mark) continue;
+    block->Mark(index, mark);
     ++marked;
     for (const Member<Node>& edge : node->edges) {
       if (edge) stack.push_back(edge.get());

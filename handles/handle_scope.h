@@ -117,14 +117,19 @@ class ABSL_LOCKABLE HandleScope {
     // Before there is a cell: it may throw std::bad_alloc.
     mutator_.handles().Reserve();
     HandleSlot* slot = mutator_.handles().next();
-    void* cell = mutator_.allocator().TryAllocate<T>();
-    if (cell == nullptr) [[unlikely]] {
+    // A number: as a pointer gcc 12 would keep it twice, as that and as what
+    // the slot holds.
+    auto cell =
+        reinterpret_cast<uintptr_t>(mutator_.allocator().TryAllocate<T>());
+    if (cell == 0) [[unlikely]] {
       const internal::CellAndSlot slow =
           internal::AllocateSlow(mutator_, kTypeInfo<T>, kTypeId<T>);
-      cell = slow.cell;
+      cell = reinterpret_cast<uintptr_t>(slow.cell);
       slot = slow.slot;
     }
-    return Construct<T>(cell, slot, std::forward<Args>(args)...);
+    asm("" : "+r"(cell));
+    return Construct<T>(reinterpret_cast<void*>(cell), slot,
+                        std::forward<Args>(args)...);
   }
 
   // As New, but returns ResourceExhausted if the heap stays full after a

@@ -8,6 +8,7 @@
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/mark_queue.h"
+#include "bibop/heap/marks.h"
 
 namespace bibop {
 
@@ -19,7 +20,8 @@ void LocalSnapshot::ShadeNew(const void* object) {
   // A marker may know the cell by an arbitrary word. It finds the mark (its
   // load is an acquire) and has nothing to do, or finds none and traces what is
   // there now.
-  std::atomic_ref(block->marks[index]).store(0, std::memory_order_release);
+  std::atomic_ref(block->marks[index])
+      .store(kFreshMark, std::memory_order_release);
   Shade(object);
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "absl/base/config.h"
+#include "bibop/heap/marks.h"
 
 namespace bibop {
 namespace {
@@ -51,7 +52,7 @@ constexpr uint64_t kWholeWord = ~uint64_t{0};
 
 // Fills mark bytes, eight a step where they are aligned: a marker that has an
 // address of what was in such a cell may be reading one.
-void SetMarks(uint8_t* marks, size_t count, Epoch mark) {
+void SetMarks(uint8_t* marks, size_t count, MarkByte mark) {
   constexpr uint64_t kEachByte = 0x0101010101010101;
   uint8_t* const end = marks + count;
   const auto store = [mark](uint8_t* at) {
@@ -81,9 +82,9 @@ CellRun NextFreeRun(const BlockDescriptor& block, size_t from) {
   return {first, FindBit(block, first, 0)};
 }
 
-void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark) {
+void ReadyCells(BlockDescriptor& block, CellRun run, MarkByte mark) {
   SetMarks(block.marks + run.first, run.last - run.first, mark);
-  if (mark != 0) block.NoteMarked(mark);
+  if (EpochOf(mark) != 0) block.NoteMarked(EpochOf(mark));
   ForEachWord(block, run, [](uint64_t& word, uint64_t mask) {
     std::atomic_ref bits(word);
     if (mask == kWholeWord) {

@@ -15,9 +15,8 @@
 //   side record       | n mark bytes | n alloc bits | n type ids |
 //   each part starts at a multiple of 64 bytes
 //
-// A mark byte holds the epoch in which the object was last marked, or 0 for an
-// object that no mark has seen yet. An alloc bit says that an object lives in
-// the cell, or that the cell is part of a region that was handed out.
+// What a mark byte says is in marks.h. An alloc bit says that an object lives
+// in the cell, or that the cell is part of a region that was handed out.
 //
 // The descriptors of all blocks of a run say the same, but for their place in
 // it, and for what changes while the run is in use, which only the first says.
@@ -46,6 +45,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bibop/heap/marks.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 
@@ -53,16 +53,8 @@ namespace bibop {
 
 inline constexpr size_t kMaxCellsPerBlock = kBlockSize / kMinCellSize;
 
-// The number of the last major mark, 1 to 255; 0 is 'never'. It may wrap
-// around: when one begins every object carries 0 or the epoch before it,
-// because blocks in which something may have died are swept in between and
-// cells are handed out with 0.
-using Epoch = uint8_t;
-
-// The epoch after `epoch`.
-constexpr Epoch NextEpoch(Epoch epoch) {
-  return epoch == 255 ? Epoch{1} : static_cast<Epoch>(epoch + 1);
-}
+// The number of the last finished mark of either kind, which wraps around.
+using SweepNumber = uint8_t;
 
 // What a block's cells are for.
 enum class BlockKind : uint8_t { kFree, kUniform, kMixed, kSpan };
@@ -96,10 +88,11 @@ struct alignas(64) BlockDescriptor {
   // sweep (release), and read by who looks for a live object in a block that
   // may be being swept, before the bits (acquire): what is unmarked in a block
   // that was not swept is dead.
-  Epoch swept_number = 0;
-  // The last epoch in which an object in the block was marked. In the first
-  // block of the run; others remember that the first was told. Written by
-  // markers and by mutators, relaxed; read when the mark has finished.
+  SweepNumber swept_number = 0;
+  // The last epoch in which an object in the block was marked; 0 where what was
+  // is young. In the first block of the run; others remember that the first was
+  // told. Written by markers and by mutators, relaxed, and by the sweeper; read
+  // when the mark has finished.
   Epoch marked_epoch = 0;
   // Written by Publish (release) and, when nobody looks, by the cage; read by
   // conservative look-ups (acquire), which look at nothing else of a free
@@ -126,8 +119,8 @@ struct alignas(64) BlockDescriptor {
                 (index % 64) &
             1) != 0;
   }
-  // The epoch in which the object in the cell was last marked.
-  Epoch MarkOf(size_t index) const {
+  // The mark byte of the object in the cell.
+  MarkByte MarkOf(size_t index) const {
     return std::atomic_ref(marks[index]).load(std::memory_order_relaxed);
   }
   // The type of the object in the cell. Of a cell in a region that was handed
@@ -144,11 +137,11 @@ struct alignas(64) BlockDescriptor {
   void SetTypeOfCell(size_t index, TypeId id) {
     std::atomic_ref(type_ids[index]).store(id, std::memory_order_relaxed);
   }
-  Epoch SweptNumber() const {
-    return std::atomic_ref(const_cast<Epoch&>(swept_number))
+  SweepNumber SweptNumber() const {
+    return std::atomic_ref(const_cast<SweepNumber&>(swept_number))
         .load(std::memory_order_acquire);
   }
-  void SetSwept(Epoch number) {
+  void SetSwept(SweepNumber number) {
     std::atomic_ref(swept_number).store(number, std::memory_order_release);
   }
   // Whether the block is in use. Any thread may ask.
@@ -164,12 +157,12 @@ struct alignas(64) BlockDescriptor {
   // The descriptor of the run's first block.
   BlockDescriptor* first() { return this - run_index; }
   const BlockDescriptor* first() const { return this - run_index; }
-  // Marks the object whose mark byte that is.
-  void Mark(uint8_t& mark, Epoch epoch) {
-    std::atomic_ref(mark).store(epoch, std::memory_order_relaxed);
-    NoteMarked(epoch);
+  // Marks the object in the cell.
+  void Mark(size_t index, MarkByte mark) {
+    std::atomic_ref(marks[index]).store(mark, std::memory_order_relaxed);
+    NoteMarked(EpochOf(mark));
   }
-  // Says that an object in the block was marked.
+  // Says that an object in the block was marked in that epoch.
   void NoteMarked(Epoch epoch) {
     std::atomic_ref own(marked_epoch);
     if (own.load(std::memory_order_relaxed) != epoch) [[unlikely]] {
@@ -178,7 +171,6 @@ struct alignas(64) BlockDescriptor {
           .store(epoch, std::memory_order_relaxed);
     }
   }
-  void Mark(size_t index, Epoch epoch) { Mark(marks[index], epoch); }
 };
 static_assert(sizeof(BlockDescriptor) == 64);
 static_assert(offsetof(BlockDescriptor, kind) + 1 == sizeof(BlockDescriptor));
@@ -198,10 +190,10 @@ struct CellRun {
 // an empty one if there is none.
 CellRun NextFreeRun(const BlockDescriptor& block, size_t from);
 
-// Makes cells ready to be handed out: sets their mark bytes to `mark`, the
-// epoch of objects that are to be born marked, or 0, and then their alloc bits.
+// Makes cells ready to be handed out: sets their mark bytes to `mark`, and then
+// their alloc bits.
 // Both come before whatever the calling thread publishes afterwards.
-void ReadyCells(BlockDescriptor& block, CellRun run, Epoch mark);
+void ReadyCells(BlockDescriptor& block, CellRun run, MarkByte mark);
 // Clears the alloc bits of the cells of `run`.
 void ClearAllocBits(BlockDescriptor& block, CellRun run);
 

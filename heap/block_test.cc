@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bibop/heap/marks.h"
 #include "bibop/heap/size_classes.h"
 #include "gtest/gtest.h"
 
@@ -73,19 +74,9 @@ TEST(Block, AMarkInAnyBlockOfARunIsSeenInTheFirst) {
     run[i].marks = marks.data();
     run[i].run_index = i;
   }
-  run[1].Mark(3, 9);
-  EXPECT_EQ(marks[3], 9);
-  EXPECT_EQ(run[0].marked_epoch, 9);
-}
-
-TEST(Block, EpochsFollowOneAnotherAndNeverAreZero) {
-  Epoch epoch = 1;
-  for (int i = 0; i < 1000; ++i) {
-    const Epoch next = NextEpoch(epoch);
-    ASSERT_NE(next, 0);
-    ASSERT_NE(next, epoch);
-    epoch = next;
-  }
+  run[1].Mark(3, kFirstEpoch | kFreshMark);
+  EXPECT_EQ(marks[3], kFirstEpoch | kFreshMark);
+  EXPECT_EQ(run[0].marked_epoch, kFirstEpoch);
 }
 
 // A block's alloc bits, and the same as a vector<bool>.

@@ -168,7 +168,7 @@ absl::StatusOr<BlockDescriptor*> Cage::Allocate(BlockDescriptor&& descriptor) {
 }
 
 absl::StatusOr<BlockDescriptor*> Cage::AllocateUniform(const TypeInfo& type,
-                                                       Epoch epoch) {
+                                                       SweepNumber number) {
   ABSL_DCHECK_LE(type.cell_size, kMaxSmallSize);
   return Allocate({
       .type = &type,
@@ -176,25 +176,26 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateUniform(const TypeInfo& type,
       .cell_size = type.cell_size,
       .run_blocks = 1,
       .cell_count = static_cast<uint16_t>(kBlockSize / type.cell_size),
-      .swept_number = epoch,
+      .swept_number = number,
       .kind = BlockKind::kUniform,
   });
 }
 
 absl::StatusOr<BlockDescriptor*> Cage::AllocateMixed(
-    const SizeClass& size_class, Epoch epoch) {
+    const SizeClass& size_class, SweepNumber number) {
   return Allocate({
       .reciprocal = ReciprocalOf(size_class.cell_size),
       .cell_size = size_class.cell_size,
       .run_blocks = size_class.blocks,
       .cell_count = size_class.cells,
-      .swept_number = epoch,
+      .swept_number = number,
       .kind = BlockKind::kMixed,
   });
 }
 
 absl::StatusOr<BlockDescriptor*> Cage::AllocateSpan(const TypeInfo& type,
-                                                    size_t size, Epoch epoch) {
+                                                    size_t size,
+                                                    SweepNumber number) {
   if (size > kCapacity) {
     return absl::ResourceExhaustedError(
         absl::StrCat("an object of ", size,
@@ -208,7 +209,7 @@ absl::StatusOr<BlockDescriptor*> Cage::AllocateSpan(const TypeInfo& type,
       .run_blocks =
           static_cast<uint32_t>(RoundUp(size, kBlockSize) / kBlockSize),
       .cell_count = 1,
-      .swept_number = epoch,
+      .swept_number = number,
       .kind = BlockKind::kSpan,
   });
 }

@@ -93,21 +93,22 @@ class Cage {
   }
 
   // Each takes blocks and returns the descriptor of the first: no alloc bit
-  // set, the cells poisoned, swept in `epoch`. Each returns ResourceExhausted,
-  // with nothing changed, when the limit is reached or the system has no memory
-  // to give.
+  // set, the cells poisoned, swept for the mark of that `number`. Each returns
+  // ResourceExhausted, with nothing changed, when the limit is reached or the
+  // system has no memory to give.
   //
   // For objects of one type.
   //
   // REQUIRES: type.cell_size <= kMaxSmallSize.
   absl::StatusOr<BlockDescriptor*> AllocateUniform(const TypeInfo& type,
-                                                   Epoch epoch);
+                                                   SweepNumber number);
   // For objects of a size class.
   absl::StatusOr<BlockDescriptor*> AllocateMixed(const SizeClass& size_class,
-                                                 Epoch epoch);
+                                                 SweepNumber number);
   // For one object of `type`, of `size` bytes.
   absl::StatusOr<BlockDescriptor*> AllocateSpan(const TypeInfo& type,
-                                                size_t size, Epoch epoch);
+                                                size_t size,
+                                                SweepNumber number);
 
   // Gives back blocks that hold no object.
   //

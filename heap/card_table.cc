@@ -39,18 +39,30 @@ uint8_t* CardOf(const void* address) {
   return Table() + (reinterpret_cast<uintptr_t>(address) >> kCardSizeLog2);
 }
 
-// Cleans the run's cards, and calls `dirty` with the number of each that was
-// not clean.
+// What eight cards are after a mark has looked at them: 0, 1, 2, 3 become 0, 2,
+// 3, 0.
+constexpr uint64_t Aged(uint64_t cards) {
+  constexpr uint64_t kEachByte = 0x0101010101010101;
+  const uint64_t dirty = (cards | cards >> 1) & kEachByte;
+  return (cards + dirty) & (3 * kEachByte);
+}
+static_assert(Aged(0x0001020300010203) == 0x0002030000020300);
+
+// Ages the run's cards, and calls `dirty` with the number of each that was not
+// clean.
 template <class F>
-void CleanEach(const BlockDescriptor& block, F dirty) {
+void AgeEach(const BlockDescriptor& block, F dirty) {
   ABSL_DCHECK_EQ(block.run_index, 0u);
   // Eight at a time: they are aligned, for a block's are 64.
   auto* words = reinterpret_cast<uint64_t*>(CardOf(Cage::StartOf(&block)));
   const size_t count = block.run_bytes() / (8 * kCardSize);
   for (size_t i = 0; i < count; ++i) {
     const std::atomic_ref word(words[i]);
-    if (word.load(std::memory_order_relaxed) == 0) continue;
-    const uint64_t cards = word.exchange(0, std::memory_order_relaxed);
+    uint64_t cards = word.load(std::memory_order_relaxed);
+    while (cards != 0 && !word.compare_exchange_weak(
+                             cards, Aged(cards), std::memory_order_relaxed)) {
+    }
+    if (cards == 0) continue;
     for (size_t j = 0; j < 8; ++j) {
       if ((cards >> (8 * j) & 0xff) != 0) dirty(8 * i + j);
     }
@@ -84,7 +96,7 @@ void DirtyCards(const void* start, size_t size) {
 void TakeDirty(const BlockDescriptor& block, Epoch epoch,
                absl::FunctionRef<void(size_t index)> visit) {
   size_t next = 0;
-  CleanEach(block, [&](size_t card) {
+  AgeEach(block, [&](size_t card) {
     const size_t offset = card * kCardSize;
     const size_t end = std::min<size_t>(
         block.CellIndex(offset + kCardSize - 1) + 1, block.cell_count);
@@ -94,8 +106,8 @@ void TakeDirty(const BlockDescriptor& block, Epoch epoch,
   });
 }
 
-void CleanCards(const BlockDescriptor& block) {
-  CleanEach(block, [](size_t /*card*/) {});
+void AgeCards(const BlockDescriptor& block) {
+  AgeEach(block, [](size_t /*card*/) {});
 }
 
 }  // namespace bibop

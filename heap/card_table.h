@@ -11,14 +11,21 @@
 // generation-based garbage collection on stock hardware", SIGPLAN Notices 24,
 // 1989.)
 //
-// A minor collection traces the old objects on dirty cards like roots, and
-// cleans these cards.
+// A minor collection traces the old objects on dirty cards like roots. What was
+// stored may refer to an object that stays young for two marks more: it was
+// born during one, found by the next, and is old after the one after that. So a
+// card is dirty until three marks have looked at it since the last store.
+//
+//   card   what
+//   0      clean
+//   1      a reference was stored since a mark looked at it
+//   2, 3   looked at by one mark, by two, since
 //
 // The process owns the table, from the first heap with generations on. Any
 // thread may call any function, as it says.
 //
 // Invariants: I-6: when a mark begins, the card of every field of an old object
-// that refers to a young one is dirty.
+// that refers to a young one is not clean.
 
 #ifndef BIBOP_HEAP_CARD_TABLE_H_
 #define BIBOP_HEAP_CARD_TABLE_H_
@@ -31,6 +38,7 @@
 #include "absl/status/status.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/heap_phase.h"
+#include "bibop/heap/marks.h"
 
 namespace bibop {
 
@@ -54,10 +62,11 @@ inline uint8_t* CardTableIn(uintptr_t barriers) {
 
 // Dirties the card of `field`.
 //
-// A byte of the table is written by running mutators, and by a collection that
-// cleans it. Relaxed: a collection finds what was stored before it began, since
-// its pause comes between; what is stored while it marks leads to no young
-// object.
+// A byte of the table is written by running mutators, and by a mark that looks
+// at it, by compare and exchange, so that no mutator's is lost. Relaxed: a mark
+// finds what was stored before it began, since its pause comes between; what is
+// stored while it marks the next one looks at, too, whichever of the two came
+// first.
 inline void DirtyCard(uint8_t* table, const void* field) {
   std::atomic_ref(table[reinterpret_cast<uintptr_t>(field) >> kCardSizeLog2])
       .store(1, std::memory_order_relaxed);
@@ -77,17 +86,17 @@ inline void NoteStore(const void* field) {
 // Dirties the cards of [start, start + size). As NoteStore.
 void DirtyCards(const void* start, size_t size);
 
-// Cleans the cards of a block's run, and calls `visit` with each cell on one of
-// those that were dirty in which an object has the mark of `epoch`, once each,
-// in their order.
+// Notes that a mark looks at the cards of a block's run, and calls `visit` with
+// each cell on one of those that were not clean in which there is an old
+// object, by `epoch`, once each, in their order.
 //
-// REQUIRES: `block` is the first of its run and in use; no cells in it are
-// handed out meanwhile; there is a table.
+// REQUIRES: `block` is the first of its run and in use; nothing is swept; there
+// is a table.
 void TakeDirty(const BlockDescriptor& block, Epoch epoch,
                absl::FunctionRef<void(size_t index)> visit);
 
-// Cleans the cards of a block's run. As TakeDirty.
-void CleanCards(const BlockDescriptor& block);
+// Notes that a mark looks at the cards of a block's run. As TakeDirty.
+void AgeCards(const BlockDescriptor& block);
 
 }  // namespace bibop
 

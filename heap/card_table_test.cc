@@ -1,6 +1,7 @@
 #include "bibop/heap/card_table.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/heap_phase.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "gmock/gmock.h"
@@ -21,7 +23,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr Epoch kEpoch = 7;
+constexpr Epoch kEpoch = 7 * kFirstEpoch;
+constexpr SweepNumber kNumber = 1;
 
 struct Small {
   char bytes[48];
@@ -33,18 +36,28 @@ class CardTableTest : public ::testing::Test {
 
   // A block of Smalls, all of them objects with the mark of kEpoch.
   BlockDescriptor& MakeBlock() {
-    BlockDescriptor& block = **cage_->AllocateUniform(kTypeInfo<Small>, kEpoch);
+    BlockDescriptor& block =
+        **cage_->AllocateUniform(kTypeInfo<Small>, kNumber);
     Fill(block);
     return block;
   }
   static void Fill(BlockDescriptor& block) {
     ReadyCells(block, {0, block.cell_count}, kEpoch);
-    CleanCards(block);
+    Clean(block);
   }
   static std::byte* Cell(const BlockDescriptor& block, size_t index) {
     return Cage::StartOf(&block) + index * block.cell_size;
   }
+  static void Clean(const BlockDescriptor& block) {
+    for (int i = 0; i < 3; ++i) AgeCards(block);
+  }
+  // What is on cards that are not clean, which are then.
   static std::vector<size_t> Take(const BlockDescriptor& block) {
+    std::vector<size_t> taken = Look(block);
+    Clean(block);
+    return taken;
+  }
+  static std::vector<size_t> Look(const BlockDescriptor& block) {
     std::vector<size_t> taken;
     TakeDirty(block, kEpoch,
               [&taken](size_t index) { taken.push_back(index); });
@@ -77,10 +90,49 @@ TEST_F(CardTableTest, WhatIsOnADirtyCardIsTakenOnceAndNothingElse) {
   EXPECT_EQ(Take(block).back(), block.cell_count - 1u);
 }
 
-TEST_F(CardTableTest, OnlyMarkedObjectsAreTaken) {
+// It takes so many marks until what was stored is old.
+TEST_F(CardTableTest, ACardIsCleanWhenThreeMarksHaveLookedAtIt) {
+  const BlockDescriptor& block = MakeBlock();
+  internal::NoteStore(Cell(block, 0));
+  EXPECT_EQ(Look(block).size(), 11u);
+  EXPECT_EQ(Look(block).size(), 11u);
+  EXPECT_EQ(Look(block).size(), 11u);
+  EXPECT_THAT(Look(block), IsEmpty());
+  // A store begins that again, and a look that takes nothing counts.
+  internal::NoteStore(Cell(block, 0));
+  AgeCards(block);
+  AgeCards(block);
+  internal::NoteStore(Cell(block, 0));
+  AgeCards(block);
+  AgeCards(block);
+  EXPECT_EQ(Look(block).size(), 11u);
+  EXPECT_THAT(Look(block), IsEmpty());
+}
+
+// A mark looks at eight cards at once.
+TEST_F(CardTableTest, NoStoreIsLostBesideALook) {
+  const BlockDescriptor& block = MakeBlock();
+  constexpr int kStores = 200'000;
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    while (!done.load()) internal::NoteStore(Cell(block, 0) + 3 * kCardSize);
+  });
+  for (int i = 0; i < kStores; ++i) {
+    const size_t card = i % 2;
+    internal::NoteStore(Cell(block, 0) + card * kCardSize);
+    const std::vector<size_t> found = Look(block);
+    ASSERT_TRUE(std::ranges::count(found, card == 0 ? 0 : 11) == 1) << i;
+  }
+  done = true;
+  other.join();
+}
+
+TEST_F(CardTableTest, OnlyOldObjectsAreTaken) {
   BlockDescriptor& block = MakeBlock();
   ClearAllocBits(block, {2, 4});
-  ReadyCells(block, {5, 9}, 0);
+  ReadyCells(block, {5, 7}, kFreshMark);
+  // Young.
+  ReadyCells(block, {7, 9}, kEpoch | 1);
   internal::NoteStore(Cell(block, 3));
   EXPECT_THAT(Take(block), ElementsAre(0, 1, 4, 9, 10));
 }
@@ -88,7 +140,7 @@ TEST_F(CardTableTest, OnlyMarkedObjectsAreTaken) {
 TEST_F(CardTableTest, AnObjectOfAnySizeIsFoundByAnyOfItsCards) {
   for (const size_t size : {size_t{16}, size_t{4096}, size_t{20'000}}) {
     BlockDescriptor& block =
-        **cage_->AllocateMixed(SizeClassOf(FindSizeClass(size, 8)), kEpoch);
+        **cage_->AllocateMixed(SizeClassOf(FindSizeClass(size, 8)), kNumber);
     Fill(block);
     for (size_t index = 0; index < block.cell_count; index += 7) {
       for (const size_t offset : {size_t{0}, size / 2, size - 1}) {
@@ -100,7 +152,7 @@ TEST_F(CardTableTest, AnObjectOfAnySizeIsFoundByAnyOfItsCards) {
     }
   }
   BlockDescriptor& span =
-      **cage_->AllocateSpan(kTypeInfo<Small>, size_t{3} << 20, kEpoch);
+      **cage_->AllocateSpan(kTypeInfo<Small>, size_t{3} << 20, kNumber);
   Fill(span);
   internal::NoteStore(Cell(span, 0) + (size_t{3} << 20) - 1);
   EXPECT_THAT(Take(span), ElementsAre(0));

@@ -46,6 +46,11 @@ inline constinit std::atomic<uintptr_t> barrier_word = 0;
 inline constexpr uintptr_t kCollectingHeaps = 0xffff;
 static_assert(sizeof(barrier_word) == 8);
 
+// Whether a store has anything to do besides, perhaps.
+inline bool AnyBarriers() {
+  return barrier_word.load(std::memory_order_relaxed) != 0;
+}
+
 // Whether a deletion barrier has anything to do, perhaps.
 inline bool BarriersOn() {
   return (barrier_word.load(std::memory_order_relaxed) & kCollectingHeaps) != 0;

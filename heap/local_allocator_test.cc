@@ -238,7 +238,8 @@ TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
     Mark(*heap_, kept);
     // As if left from earlier cycles.
     for (size_t i = 1; i < block->cell_count; ++i) {
-      block->marks[i] = static_cast<uint8_t>(heap_->epoch() + 1 + i % 100);
+      block->marks[i] =
+          static_cast<uint8_t>(heap_->marks().old() + 8 + i % 100);
     }
     heap_->FinishMark();
     heap_->EndClearing();
@@ -246,9 +247,10 @@ TEST_F(LocalAllocatorTest, AHandedOutCellIsUnmarked) {
     for (size_t i = 1; i < block->cell_count; ++i) {
       void* cell = allocate().value();
       ASSERT_EQ(Cage::DescriptorOf(cell), block);
-      ASSERT_EQ(block->marks[block->CellIndex(Cage::OffsetInBlock(cell))], 0);
+      ASSERT_EQ(block->marks[block->CellIndex(Cage::OffsetInBlock(cell))],
+                kFreshMark);
     }
-    EXPECT_EQ(block->marks[0], heap_->epoch());
+    EXPECT_EQ(block->marks[0], heap_->marks().old());
     Collect({});
     heap_->FinishSweep();
   }

@@ -23,6 +23,7 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/lock_waits.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/space.h"
 #include "bibop/heap/spaces.h"
@@ -62,22 +63,6 @@ class SweepingScope {
   const ObjectHeap* outer_;
 };
 
-// Takes the last block that had `home`, if it is among the last few; else the
-// last.
-BlockDescriptor* TakeLast(std::vector<BlockDescriptor*>& list, uint16_t home) {
-  constexpr size_t kFew = 16;
-  const size_t few = std::min(list.size(), kFew);
-  for (size_t i = 1; i <= few; ++i) {
-    BlockDescriptor*& candidate = list[list.size() - i];
-    if (candidate->home != home) continue;
-    std::swap(candidate, list.back());
-    break;
-  }
-  BlockDescriptor* block = list.back();
-  list.pop_back();
-  return block;
-}
-
 // How many marks there were in this process. Numbers only: relaxed.
 std::atomic<uint64_t> marks_so_far = 0;
 
@@ -89,13 +74,14 @@ ObjectRef ObjectIn(const BlockDescriptor& block, size_t index) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ObjectHeap>> ObjectHeap::Create(
-    size_t max_bytes) {
+    size_t max_bytes, bool generations) {
   absl::StatusOr<std::unique_ptr<Cage>> cage = Cage::Create(max_bytes);
   if (!cage.ok()) return cage.status();
-  return absl::WrapUnique(new ObjectHeap(*std::move(cage)));
+  return absl::WrapUnique(new ObjectHeap(*std::move(cage), generations));
 }
 
-ObjectHeap::ObjectHeap(std::unique_ptr<Cage> cage) : cage_(std::move(cage)) {}
+ObjectHeap::ObjectHeap(std::unique_ptr<Cage> cage, bool generations)
+    : cage_(std::move(cage)), marks_(generations) {}
 
 void ObjectHeap::DestroyObjects() {
   const SweepingScope scope(this);
@@ -137,24 +123,24 @@ void ObjectHeap::NoteSwept(const Space& space, size_t freed_objects) {
   if (!space.for_stores) --unswept_objects_;
 }
 
-size_t ObjectHeap::Sweep(const Space& space, BlockDescriptor& block) {
+SweepResult ObjectHeap::Sweep(const Space& space, BlockDescriptor& block) {
   ++being_swept_;
-  const Epoch number = sweep_number_;
+  const SweepNumber number = sweep_number_;
   mutex_.unlock();
   SweepResult result;
   {
     const SweepingScope scope(this);
-    result = SweepBlock(block, epoch_, number);
+    result = SweepBlock(block, marks_, number);
   }
   lock_waits_.Lock(mutex_);
   NoteSwept(space, result.freed_objects);
   --being_swept_;
-  return result.live_objects;
+  return result;
 }
 
 bool ObjectHeap::SweepDead(const Space& space, BlockDescriptor& block) {
-  if (!IsDeadUnseen(block, epoch_)) return false;
-  NoteSwept(space, SweepBlock(block, epoch_, sweep_number_).freed_objects);
+  if (!IsDeadUnseen(block, marks_)) return false;
+  NoteSwept(space, SweepBlock(block, marks_, sweep_number_).freed_objects);
   return true;
 }
 
@@ -172,13 +158,13 @@ size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
     unswept.pop_back();
   }
   ++being_swept_;
-  const Epoch number = sweep_number_;
+  const SweepNumber number = sweep_number_;
   mutex_.unlock();
   const absl::Span<Swept> taken = absl::MakeSpan(batch).first(count);
   {
     const SweepingScope scope(this);
     for (Swept& swept : taken) {
-      swept.found = SweepBlock(*swept.block, epoch_, number);
+      swept.found = SweepBlock(*swept.block, marks_, number);
     }
   }
   mutex_.lock();
@@ -189,7 +175,7 @@ size_t ObjectHeap::SweepBatch(Space& space, size_t most) {
     if (swept.found.live_objects == 0) {
       cage_->Free(block);
     } else {
-      space.AddSwept(block, swept.found.live_objects);
+      space.AddSwept(block, swept.found);
     }
   }
   return count;
@@ -270,8 +256,8 @@ void ObjectHeap::BeginMark(CollectionKind kind) {
   mark_number_.store(marks_so_far.fetch_add(1, std::memory_order_relaxed) + 1,
                      std::memory_order_relaxed);
   kind_ = kind;
-  if (kind == CollectionKind::kMajor) epoch_ = NextEpoch(epoch_);
-  birth_mark_.store(epoch_, std::memory_order_relaxed);
+  marks_ = marks_.Next(kind);
+  birth_mark_.store(marks_.born(), std::memory_order_relaxed);
   phase_.store(HeapPhase::kMarking, std::memory_order_relaxed);
   internal::barrier_word.fetch_add(1, std::memory_order_relaxed);
 }
@@ -279,17 +265,12 @@ void ObjectHeap::BeginMark(CollectionKind kind) {
 void ObjectHeap::BeginRemembering() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);
-  spaces_.BeginRemembering(kind_);
+  spaces_.BeginRemembering();
 }
 
 size_t ObjectHeap::TakeToRemember(absl::Span<BlockToRemember> blocks) {
   absl::MutexLock lock(mutex_);
   return spaces_.TakeToRemember(blocks);
-}
-
-bool ObjectHeap::HandsOutNewBlocksOnly() const {
-  absl::MutexLock lock(mutex_);
-  return spaces_.NewBlocksOnly();
 }
 
 void ObjectHeap::StopRemembering() {
@@ -301,9 +282,8 @@ void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);
   ABSL_CHECK_EQ(unswept_objects_, 0u);
-  ABSL_CHECK(!spaces_.remembering());
   unswept_objects_ = spaces_.EndMark(kind_);
-  sweep_number_ = NextEpoch(sweep_number_);
+  ++sweep_number_;
   phase_.store(HeapPhase::kClearing, std::memory_order_relaxed);
 }
 
@@ -319,29 +299,19 @@ void ObjectHeap::StartSweep() {
   ABSL_CHECK(phase() == HeapPhase::kIdle);
   // Not before: a weak read that still finds kClearing takes what is not marked
   // for dead.
-  birth_mark_.store(0, std::memory_order_relaxed);
+  birth_mark_.store(kFreshMark, std::memory_order_relaxed);
   may_sweep_ = true;
 }
 
 // ---- allocation ----
 
 void ObjectHeap::Ready(BlockDescriptor& block, CellRun cells) {
-  const Epoch mark = birth_mark();
-  ReadyCells(block, cells, mark);
-  if (mark == 0 || phase() == HeapPhase::kMarking) return;
-  const auto count = static_cast<int64_t>(cells.last - cells.first);
-  late_objects_.fetch_add(count, std::memory_order_relaxed);
-  late_bytes_.fetch_add(count * static_cast<int64_t>(block.cell_size),
-                        std::memory_order_relaxed);
+  ReadyCells(block, cells, birth_mark());
 }
 
-AllocationCounts ObjectHeap::TakeBornAfterMark() {
-  return {.objects = late_objects_.exchange(0, std::memory_order_relaxed),
-          .bytes = late_bytes_.exchange(0, std::memory_order_relaxed)};
-}
-
-BlockDescriptor* ObjectHeap::TakeSwept(Space::List& list, uint16_t home) {
-  BlockDescriptor* block = TakeLast(list, home);
+BlockDescriptor* ObjectHeap::TakeSwept(Space& space, size_t kind,
+                                       uint16_t home) {
+  BlockDescriptor* block = space.TakeSwept(kind, home);
   // One that is settled may have been swept for an earlier mark only.
   block->SetSwept(sweep_number_);
   return block;
@@ -349,23 +319,22 @@ BlockDescriptor* ObjectHeap::TakeSwept(Space::List& list, uint16_t home) {
 
 BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home,
                                           size_t most) {
-  if (spaces_.NewBlocksOnly()) return nullptr;
   for (size_t full = 0;; ++full) {
-    if (Space::List* swept = space.NextWithRoom()) {
-      return TakeSwept(*swept, home);
-    }
+    const size_t kind = space.NextWithRoom();
+    if (kind != Space::kKinds) return TakeSwept(space, kind, home);
     if (!MaySweep(space)) break;
     Space::List* unswept =
         full < most ? &space.NextUnswept() : space.NextUnsweptWithRoom();
     if (unswept == nullptr) break;
-    BlockDescriptor* block = TakeLast(*unswept, home);
+    BlockDescriptor* block = Space::TakeUnswept(*unswept, home);
     if (SweepDead(space, *block)) return block;
-    const size_t live = Sweep(space, *block);
-    if (Space::IsOffered(Space::KindOf(*block, live))) return block;
-    space.AddSwept(block, live);
+    const SweepResult found = Sweep(space, *block);
+    if (Space::IsOffered(Space::KindOf(*block, found))) return block;
+    space.AddSwept(block, found);
   }
-  Space::List& tight = space.swept[Space::kSettledTight];
-  if (most == kAllBlocks && !tight.empty()) return TakeSwept(tight, home);
+  if (most == kAllBlocks && !space.swept[Space::kSettledTight].empty()) {
+    return TakeSwept(space, Space::kSettledTight, home);
+  }
   return nullptr;
 }
 
@@ -374,11 +343,11 @@ void ObjectHeap::NoteFree() {
 }
 
 BlockDescriptor* ObjectHeap::TakeReady(Space& space, uint16_t home) {
-  if (spaces_.NewBlocksOnly()) return nullptr;
-  if (Space::List* swept = space.NextWithRoom()) return TakeSwept(*swept, home);
+  const size_t kind = space.NextWithRoom();
+  if (kind != Space::kKinds) return TakeSwept(space, kind, home);
   if (!MaySweep(space)) return nullptr;
   Space::List& unswept = space.NextUnswept();
-  BlockDescriptor* block = TakeLast(unswept, home);
+  BlockDescriptor* block = Space::TakeUnswept(unswept, home);
   if (SweepDead(space, *block)) return block;
   unswept.push_back(block);
   return nullptr;
@@ -678,7 +647,7 @@ void ObjectHeap::CheckInvariants() const {
   ABSL_CHECK_EQ(being_swept_, 0);
   absl::flat_hash_set<const BlockDescriptor*> seen;
   size_t bytes = 0;
-  const Epoch sweep_number = sweep_number_;
+  const SweepNumber sweep_number = sweep_number_;
   spaces_.ForEach([&](const Space& space) {
     const BlockDescriptor* one = nullptr;
     const auto check = [&](const BlockDescriptor* block) {

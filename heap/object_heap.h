@@ -1,12 +1,12 @@
-// All objects of one heap: the blocks of each type and size class, the epoch of
-// the last mark, and which blocks are still to be swept for it.
+// All objects of one heap: the blocks of each type and size class, the marks of
+// the last cycle, and which blocks are still to be swept for it.
 //
 // It hands swept blocks to LocalAllocators, which allocate in them. It knows
 // neither roots nor threads' states, and does not decide when a collection
 // runs: its owner calls, in this order and with no allocation in between,
 //
 //   FinishSweep, retire every LocalAllocator, BeginMark,
-//   BlockDescriptor::Mark with epoch() for what lives,
+//   BlockDescriptor::Mark with marks() for what lives,
 //   retire every LocalAllocator, FinishMark,
 //   clear references to what is not marked, EndClearing,
 //   see to it that nobody is in a weak read, StartSweep.
@@ -59,9 +59,11 @@
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/lock_waits.h"
 #include "bibop/heap/mark_queue.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/space.h"
 #include "bibop/heap/spaces.h"
+#include "bibop/heap/sweep.h"
 #include "bibop/heap/type_info.h"
 
 namespace bibop {
@@ -107,9 +109,10 @@ class ObjectHeap {
   };
 
   // Makes an empty heap whose blocks and external bytes take at most
-  // `max_bytes` bytes. Returns ResourceExhausted where the system refuses the
-  // address space.
-  static absl::StatusOr<std::unique_ptr<ObjectHeap>> Create(size_t max_bytes);
+  // `max_bytes` bytes, with objects that are young first or without. Returns
+  // ResourceExhausted where the system refuses the address space.
+  static absl::StatusOr<std::unique_ptr<ObjectHeap>> Create(
+      size_t max_bytes, bool generations = false);
 
   ObjectHeap(const ObjectHeap&) = delete;
   ObjectHeap& operator=(const ObjectHeap&) = delete;
@@ -152,7 +155,7 @@ class ObjectHeap {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Returns at least one and at most `most` free cells of a size class, their
-  // alloc bits set and their mark bytes 0. From now on they are the caller's,
+  // alloc bits and mark bytes set. From now on they are the caller's,
   // until they hold objects or it calls ReturnCells.
   absl::StatusOr<MixedCells> AcquireCells(CellsFor what, size_t size_class,
                                           size_t most, AllocationCounts counts)
@@ -186,8 +189,8 @@ class ObjectHeap {
 
   // ---- the cycle, for the heap's owner ----
 
-  // The number of the last mark, or of the one that runs.
-  Epoch epoch() const { return epoch_; }
+  // What mark bytes say since the last mark, or the one that runs, began.
+  const Marks& marks() const { return marks_; }
 
   // Which mark that is, of all of this process; 0 before the first. To be asked
   // while one runs.
@@ -200,18 +203,18 @@ class ObjectHeap {
   // into kIdle, after which references to dead objects are cleared.
   HeapPhase phase() const { return phase_.load(std::memory_order_acquire); }
 
-  // The mark that cells have when they are handed out: epoch() from BeginMark
-  // to StartSweep, else 0. Any thread may ask.
-  Epoch birth_mark() const {
+  // What cells are marked with when they are handed out: marks().born() from
+  // BeginMark to StartSweep, else kFreshMark. Any thread may ask.
+  MarkByte birth_mark() const {
     return birth_mark_.load(std::memory_order_relaxed);
   }
 
-  // Whether the object that `object` points at or into carries the mark of
-  // epoch(). Any thread may ask, of an object that was not swept.
+  // Whether the object that `object` points at or into is alive by marks(). Any
+  // thread may ask, of an object that was not swept.
   bool IsMarked(const void* object) const {
     const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return block->MarkOf(block->CellIndex(
-               block->OffsetInRun(Cage::OffsetInBlock(object)))) == epoch_;
+    return marks_.IsAlive(block->MarkOf(
+        block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object)))));
   }
   // Gets what IsMarked looks at into the cache.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchMark(const void* object) const {
@@ -241,8 +244,8 @@ class ObjectHeap {
   void FinishSweep() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Begins a mark, in phase kMarking. A major one is a new epoch: no object is
-  // marked any more. In a minor one all are that the last mark found alive, and
-  // those that were born marked. Drops what is in the mark queue.
+  // marked any more. In a minor one those are that are old. Drops what is in
+  // the mark queue.
   //
   // REQUIRES: FinishSweep was called, every LocalAllocator has retired since,
   // and no mutator is running.
@@ -250,30 +253,19 @@ class ObjectHeap {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   using BlockToRemember = Spaces::BlockToRemember;
-  // In a minor mark, from now on until TakeToRemember returns 0, cells are
-  // handed out in new blocks only: so in those that it returns no object is
-  // being made.
+  // From now on the mark is to look at the blocks that no allocator has.
   //
   // REQUIRES: phase kMarking. In a minor mark: as BeginMark.
   void BeginRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Puts blocks that were there at BeginRemembering into `blocks`, each once in
-  // a minor mark, and in a major one those that nobody has taken meanwhile, and
-  // returns how many; 0 when there are no more, and again when this is over.
-  // For the thread that drives the mark.
+  // Puts such blocks into `blocks`, each once, and returns how many; 0 when
+  // there are no more. Cells may be handed out in them meanwhile: those are not
+  // old. For the thread that drives the mark.
   size_t TakeToRemember(absl::Span<BlockToRemember> blocks)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Ends it before that.
   void StopRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether cells are handed out in new blocks only. Any thread may ask.
-  bool HandsOutNewBlocksOnly() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The cells that were handed out since the last call to this between the end
-  // of a mark and StartSweep: what is made in them is old, and no mark counts
-  // it.
-  AllocationCounts TakeBornAfterMark();
-
-  // Ends the mark, in phase kClearing: objects without the mark of this epoch
-  // are dead.
+  // Ends the mark, in phase kClearing: what is not alive by marks() is dead.
   //
   // REQUIRES: every LocalAllocator has retired, and no mutator is running.
   void FinishMark() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -378,7 +370,7 @@ class ObjectHeap {
   const LockWaits& lock_waits() const { return lock_waits_; }
 
  private:
-  explicit ObjectHeap(std::unique_ptr<Cage> cage);
+  ObjectHeap(std::unique_ptr<Cage> cage, bool generations);
 
   // The cage for what it says any thread may call.
   const Cage& UnlockedCage() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -401,8 +393,8 @@ class ObjectHeap {
   BlockDescriptor* TakeReady(Space& space, uint16_t home)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block that was taken out of its space's list, without the lock,
-  // and returns the number of live objects.
-  size_t Sweep(const Space& space, BlockDescriptor& block)
+  // and returns what was found.
+  SweepResult Sweep(const Space& space, BlockDescriptor& block)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sweeps a block without releasing the lock if nothing in it is alive and no
   // destructor has to run; returns whether it did.
@@ -417,8 +409,8 @@ class ObjectHeap {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits until no other thread sweeps a block.
   void AwaitSweepers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes a block with room out of a swept list that is not empty.
-  BlockDescriptor* TakeSwept(Space::List& list, uint16_t home)
+  // Space::TakeSwept, of a block to allocate in.
+  BlockDescriptor* TakeSwept(Space& space, size_t kind, uint16_t home)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // SweepAll.
   void SweepAllLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -441,13 +433,12 @@ class ObjectHeap {
   size_t idle_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // From StartSweep to FinishSweep: whether blocks may be swept.
   bool may_sweep_ ABSL_GUARDED_BY(mutex_) = true;
-  // The number of the last finished mark, of either kind, as epochs are
-  // numbered: what swept blocks are swept for, but for those that are settled.
-  Epoch sweep_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  // What swept blocks are swept for, but for those that are settled.
+  SweepNumber sweep_number_ ABSL_GUARDED_BY(mutex_) = 1;
   CollectionKind kind_ ABSL_GUARDED_BY(mutex_) = CollectionKind::kMajor;
-  // Written by a major BeginMark, when no mutator runs and nobody sweeps; read
-  // by those who do, and by markers.
-  Epoch epoch_ = 1;
+  // Written by BeginMark, when no mutator runs and nobody sweeps; read by those
+  // who do, and by markers.
+  Marks marks_;
   // Written by BeginMark, when no mutator runs; read by barriers: relaxed.
   std::atomic<uint64_t> mark_number_ = 0;
   // Written by BeginMark and FinishMark, while no mutator runs, and by
@@ -457,7 +448,7 @@ class ObjectHeap {
   // Written by BeginMark, while no mutator runs, and by StartSweep; read by
   // allocators. What is born marked after StartSweep lives for one more cycle:
   // relaxed.
-  std::atomic<Epoch> birth_mark_ = 0;
+  std::atomic<MarkByte> birth_mark_ = kFreshMark;
   MarkQueue mark_queue_;
   // Numbers of allocators, which may meet again after 65,536: relaxed.
   std::atomic<uint16_t> next_home_ = 1;
@@ -466,10 +457,6 @@ class ObjectHeap {
   std::atomic<int64_t> allocated_objects_ = 0;
   std::atomic<int64_t> allocated_bytes_ = 0;
   std::atomic<int64_t> freed_objects_ = 0;
-  // See TakeBornAfterMark. Added to by any mutator, taken by who drives, while
-  // none runs: relaxed.
-  std::atomic<int64_t> late_objects_ = 0;
-  std::atomic<int64_t> late_bytes_ = 0;
 };
 
 namespace internal {

@@ -37,8 +37,9 @@ absl::StatusOr<void*> Allocate(LocalAllocator& allocator) {
 // Marks the object that lies or begins at `object`.
 inline void Mark(const ObjectHeap& heap, void* object) {
   BlockDescriptor* block = Cage::DescriptorOf(object);
-  block->Mark(block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object))),
-              heap.epoch());
+  const size_t index =
+      block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object)));
+  block->Mark(index, heap.marks().Found(block->MarkOf(index)));
 }
 
 class ObjectHeapTest : public ::testing::Test {
@@ -79,6 +80,7 @@ class ObjectHeapTest : public ::testing::Test {
     heap_->FinishMark();
     heap_->EndClearing();
     heap_->StartSweep();
+    ++sweep_number_;
   }
 
   std::set<void*> Objects() {
@@ -97,6 +99,8 @@ class ObjectHeapTest : public ::testing::Test {
   // Told by destructors that the heap runs when it is destroyed.
   testing::Lifetimes lifetimes_;
   // The allocator gives its blocks back to the heap when it is destroyed.
+  // What blocks are swept for since the last Collect.
+  SweepNumber sweep_number_ = 1;
   std::unique_ptr<ObjectHeap> heap_;
   std::optional<LocalAllocator> allocator_;
 };

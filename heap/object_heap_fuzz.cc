@@ -69,7 +69,9 @@ class Program {
       : input_(input),
         checks_each_step_(input_.Byte() % 2 == 0),
         max_bytes_((size_t{64} << (input_.Byte() % 8)) << 10),
-        heap_(ObjectHeap::Create(max_bytes_).value()),
+        heap_(ObjectHeap::Create(max_bytes_,
+                                 /*generations=*/input_.Byte() % 2 == 0)
+                  .value()),
         allocators_(1 + input_.Byte() % 4) {
     for (auto& allocator : allocators_) {
       allocator.emplace(LocalAllocator::Create(*heap_).value());
@@ -218,13 +220,14 @@ class Program {
     model_.Swept();
     Check();
     heap_->BeginMark(kind);
-    Remember(kind);
+    Remember();
     model_.Mark([&](std::byte* start, const HeapModel::Object& object) {
       if (heap_->IsMarked(start)) return true;
       if (object.id * 2654435761U >> 24 > kept) return false;
       BlockDescriptor* block = Cage::DescriptorOf(start);
       const size_t offset = block->OffsetInRun(Cage::OffsetInBlock(start));
-      block->Mark(block->CellIndex(offset), heap_->epoch());
+      const size_t index = block->CellIndex(offset);
+      block->Mark(index, heap_->marks().Found(block->MarkOf(index)));
       return true;
     });
     heap_->FinishMark();
@@ -232,22 +235,24 @@ class Program {
     heap_->StartSweep();
   }
 
-  // In a minor mark every block is shown once, and nothing is allocated in one
-  // meanwhile.
-  void Remember(CollectionKind mark) {
+  // Every block is shown once, though some of them are allocated in meanwhile.
+  void Remember() {
+    absl::flat_hash_set<const BlockDescriptor*> expected;
+    heap_->ForEachObject([&expected](const ObjectRef& object) {
+      expected.insert(Cage::DescriptorOf(object.start)->first());
+    });
     heap_->BeginRemembering();
     absl::flat_hash_set<const BlockDescriptor*> seen;
     std::array<ObjectHeap::BlockToRemember, 4> blocks;
     while (const size_t count = heap_->TakeToRemember(absl::MakeSpan(blocks))) {
       for (size_t i = 0; i < count; ++i) {
-        const bool is_new = seen.insert(blocks[i].block).second;
-        ABSL_CHECK(is_new || mark == CollectionKind::kMajor);
+        ABSL_CHECK(seen.insert(blocks[i].block).second);
       }
       const ModelKind& kind = PickKind();
-      if (!Allocate(*allocators_[0], kind, kind.type->size)) continue;
-      const BlockDescriptor* block = Cage::DescriptorOf(last_)->first();
-      ABSL_CHECK(!seen.contains(block) || mark == CollectionKind::kMajor)
-          << "allocated in an old block";
+      Allocate(*allocators_[0], kind, kind.type->size);
+    }
+    for (const BlockDescriptor* block : expected) {
+      ABSL_CHECK(seen.contains(block));
     }
     for (auto& allocator : allocators_) allocator->Retire();
   }

@@ -110,7 +110,7 @@ TEST_F(ObjectHeapTest, ABlockIsSweptBeforeItIsAllocatedIn) {
                                 {}, {}, absl::MakeSpan(&block, 1))
                 .value(),
             1u);
-  EXPECT_EQ(block->swept_number, heap_->epoch());
+  EXPECT_EQ(block->swept_number, sweep_number_);
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(2 * in_a_block));
   heap_->ReturnBlocks(kTypeId<WithTracked>, {}, {block});
 }
@@ -126,7 +126,7 @@ TEST_F(ObjectHeapTest, AMixedBlockIsSweptBeforeItIsAllocatedIn) {
   EXPECT_EQ(lifetimes_.dead(), 0) << "sweeping is lazy";
   const MixedCells cells =
       heap_->AcquireCells(CellsFor::kObjects, size_class, 3, {}).value();
-  EXPECT_EQ(cells.block->swept_number, heap_->epoch());
+  EXPECT_EQ(cells.block->swept_number, sweep_number_);
   EXPECT_EQ(cells.cells.last - cells.cells.first, 3u);
   EXPECT_EQ(lifetimes_.dead(), static_cast<int>(in_a_block));
   heap_->ReturnCells(CellsFor::kObjects, size_class, cells);
@@ -166,7 +166,7 @@ TEST_F(ObjectHeapTest, AnAllocationSweepsSomeTensOfFullBlocksAndThenTakesANew) {
     const auto swept = [&]() {
       return std::count_if(blocks.begin(), blocks.end(),
                            [this](const BlockDescriptor* block) {
-                             return block->SweptNumber() == heap_->epoch();
+                             return block->SweptNumber() == sweep_number_;
                            });
     };
     // At first there is room, in the last blocks.
@@ -183,7 +183,7 @@ TEST_F(ObjectHeapTest, AnAllocationSweepsSomeTensOfFullBlocksAndThenTakesANew) {
     // The others have their turn.
     heap_->FinishSweep();
     for (const BlockDescriptor* block : blocks) {
-      ASSERT_EQ(block->SweptNumber(), heap_->epoch());
+      ASSERT_EQ(block->SweptNumber(), sweep_number_);
     }
   }
   EXPECT_EQ(lifetimes_.dead(), 0);

@@ -23,6 +23,7 @@
 
 #include "bibop/heap/block.h"
 #include "bibop/heap/heap_phase.h"
+#include "bibop/heap/sweep.h"
 
 namespace bibop {
 
@@ -35,9 +36,8 @@ struct MixedCells {
 struct Space {
   using List = std::vector<BlockDescriptor*>;
 
-  // What a block is like. It is settled if no cell in it was handed out since
-  // it was swept: then it holds nothing young, and how much of it is alive is
-  // known.
+  // What a block is like. It is settled if nothing in it is young and no cell
+  // was handed out since it was swept; then how much of it is alive is known.
   enum Kind : uint8_t {
     kSettledFull,
     // Small cells, of which less than 1/kTight are free: nobody gets it unless
@@ -47,7 +47,8 @@ struct Space {
     // last are those with less than 1/64.
     kSettledHalf,
     kSettledSparse = kSettledHalf + 6,
-    // Not settled: allocated in; perhaps with free cells that nobody has had.
+    // Not settled: with young objects, or allocated in; perhaps with free cells
+    // that nobody has had.
     kFull,
     kWithRoom,
   };
@@ -60,10 +61,12 @@ struct Space {
   static constexpr bool IsSettled(size_t kind) {
     return kind <= kSettledSparse;
   }
-  // What a block is like in which a sweep found `live` cells alive.
-  static Kind KindOf(const BlockDescriptor& block, size_t live);
+  // What a block is like that was swept, with what that found.
+  static Kind KindOf(const BlockDescriptor& block, const SweepResult& found);
   // Whether that is one to allocate in.
-  static constexpr bool IsOffered(Kind kind) { return kind > kSettledTight; }
+  static constexpr bool IsOffered(Kind kind) {
+    return kind > kSettledTight && kind != kFull;
+  }
 
   // Not swept since the last mark: what they were like before.
   Lists unswept;
@@ -77,9 +80,10 @@ struct Space {
   // Cells that were handed out and returned.
   std::vector<MixedCells> returned;
 
-  // From BeginRemembering on: how much of each swept list is still to be looked
-  // at.
+  // From BeginRemembering on: how many blocks of each swept list, the first
+  // ones, a mark still has to look at; and those of them that were taken.
   std::array<size_t, kKinds> to_remember = {};
+  List to_remember_taken;
 
   // Whether it is among the heap's used spaces.
   bool used = false;
@@ -101,16 +105,24 @@ struct Space {
   // The list of unswept blocks that certainly have room, since they had some
   // before the mark; null if there is none.
   List* NextUnsweptWithRoom();
-  // The list of swept blocks from which to take one with room; null if there is
-  // none.
-  List* NextWithRoom();
+  // The list of swept blocks, by its kind, from which to take one with room;
+  // kKinds if there is none.
+  size_t NextWithRoom() const;
+
+  // Takes a block out of the swept list of that kind: the last that had `home`
+  // before, if it is among the last few; else the last.
+  //
+  // REQUIRES: the list is not empty.
+  BlockDescriptor* TakeSwept(size_t kind, uint16_t home);
+  // The same out of an unswept list.
+  static BlockDescriptor* TakeUnswept(List& list, uint16_t home);
 
   // When a mark has finished: has the blocks wait for the sweep in which
   // something may have died. Returns how many those are.
   size_t EndMark(CollectionKind kind);
 
-  // Lists a block that was swept, with `live` cells alive.
-  void AddSwept(BlockDescriptor* block, size_t live);
+  // Lists a block that was swept, with what that found.
+  void AddSwept(BlockDescriptor* block, const SweepResult& found);
 };
 
 }  // namespace bibop

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "bibop/heap/block.h"
 #include "bibop/heap/heap_phase.h"
@@ -17,19 +18,22 @@ constexpr uint16_t kCells = 512;
 class SpaceTest : public ::testing::Test {
  protected:
   // A block that a sweep found so many objects alive in.
-  BlockDescriptor* Swept(size_t live) {
+  BlockDescriptor* Swept(size_t live, bool any_young = false) {
     BlockDescriptor* block = &blocks_[used_++];
     block->cell_count = kCells;
     block->cell_size = kBlockSize / kCells;
-    space_.AddSwept(block, live);
+    space_.AddSwept(
+        block,
+        {.live_objects = live, .freed_objects = 0, .any_young = any_young});
     return block;
   }
-  // Takes the last of the list, as who needs it does; null if there is none.
+  // Takes a swept block with room, as who needs it does; null if there is none.
+  BlockDescriptor* TakeWithRoom() {
+    const size_t kind = space_.NextWithRoom();
+    return kind == Space::kKinds ? nullptr : space_.TakeSwept(kind, 0);
+  }
   static BlockDescriptor* Take(Space::List* list) {
-    if (list == nullptr) return nullptr;
-    BlockDescriptor* block = list->back();
-    list->pop_back();
-    return block;
+    return list == nullptr ? nullptr : Space::TakeUnswept(*list, 0);
   }
 
   Space space_;
@@ -45,25 +49,25 @@ TEST_F(SpaceTest, TheFullerBlockIsTakenFirst) {
   BlockDescriptor* few = Swept(kCells / 40);
   BlockDescriptor* third = Swept(kCells / 3);
   for (BlockDescriptor* next : {half, third, few, one}) {
-    EXPECT_EQ(Take(space_.NextWithRoom()), next);
+    EXPECT_EQ(TakeWithRoom(), next);
   }
-  EXPECT_EQ(Take(space_.NextWithRoom()), nullptr);
+  EXPECT_EQ(TakeWithRoom(), nullptr);
 }
 
 TEST_F(SpaceTest, ANearlyFullBlockWaits) {
   Swept(kCells - 1);
   Swept(kCells - kCells / Space::kTight + 1);
-  EXPECT_EQ(space_.NextWithRoom(), nullptr);
+  EXPECT_EQ(space_.NextWithRoom(), Space::kKinds);
   BlockDescriptor* just = Swept(kCells - kCells / Space::kTight);
-  EXPECT_EQ(Take(space_.NextWithRoom()), just);
+  EXPECT_EQ(TakeWithRoom(), just);
 }
 
 TEST_F(SpaceTest, ACellOfMoreThanFourKilobytesIsNotKeptWaiting) {
   BlockDescriptor run;
   run.cell_size = kMaxSmallSize + 8;
   run.cell_count = 63;
-  space_.AddSwept(&run, 62);
-  EXPECT_EQ(Take(space_.NextWithRoom()), &run);
+  space_.AddSwept(&run, {.live_objects = 62});
+  EXPECT_EQ(TakeWithRoom(), &run);
 }
 
 TEST_F(SpaceTest, WhatWasAllocatedInLastIsUsedBeforeWhatIsSettled) {
@@ -71,7 +75,7 @@ TEST_F(SpaceTest, WhatWasAllocatedInLastIsUsedBeforeWhatIsSettled) {
   BlockDescriptor block;
   block.cell_count = kCells;
   space_.swept[Space::kWithRoom].push_back(&block);
-  EXPECT_EQ(Take(space_.NextWithRoom()), &block);
+  EXPECT_EQ(TakeWithRoom(), &block);
 }
 
 TEST_F(SpaceTest, YoungGarbageIsSweptBeforeOldBlocksWithRoom) {
@@ -105,7 +109,41 @@ TEST_F(SpaceTest, AMinorCycleLeavesSettledBlocksAlone) {
   }
   EXPECT_EQ(space_.EndMark(CollectionKind::kMinor), 0u);
   EXPECT_FALSE(space_.AnyUnswept());
-  EXPECT_NE(space_.NextWithRoom(), nullptr);
+  EXPECT_NE(space_.NextWithRoom(), Space::kKinds);
+}
+
+TEST_F(SpaceTest, AMinorCycleSweepsBlocksWithYoungObjects) {
+  BlockDescriptor* half = Swept(kCells / 2, /*any_young=*/true);
+  BlockDescriptor* tight = Swept(kCells - 1, /*any_young=*/true);
+  EXPECT_EQ(TakeWithRoom(), half);
+  EXPECT_EQ(TakeWithRoom(), nullptr);
+  EXPECT_EQ(space_.EndMark(CollectionKind::kMinor), 1u);
+  EXPECT_EQ(Take(&space_.NextUnswept()), tight);
+}
+
+// Of the first three of five blocks.
+TEST_F(SpaceTest, WhatIsTakenBeforeAMarkHasLookedAtItIsKnown) {
+  std::vector<BlockDescriptor*> blocks;
+  for (int i = 0; i < 5; ++i) {
+    blocks.push_back(Swept(1));
+    blocks.back()->home = static_cast<uint16_t>(i);
+  }
+  constexpr Space::Kind kKind = Space::kSettledSparse;
+  space_.to_remember[kKind] = 3;
+  EXPECT_EQ(space_.TakeSwept(kKind, 4), blocks[4]);
+  EXPECT_EQ(space_.to_remember_taken, Space::List());
+  EXPECT_EQ(space_.TakeSwept(kKind, 1), blocks[1]);
+  EXPECT_EQ(space_.to_remember_taken, Space::List({blocks[1]}));
+  // What was looked at is not looked at again.
+  ASSERT_EQ(space_.to_remember[kKind], 2u);
+  EXPECT_EQ(space_.swept[kKind],
+            Space::List({blocks[0], blocks[2], blocks[3]}));
+  EXPECT_EQ(space_.TakeSwept(kKind, 9), blocks[3]);
+  EXPECT_EQ(space_.TakeSwept(kKind, 0), blocks[0]);
+  EXPECT_EQ(space_.TakeSwept(kKind, 2), blocks[2]);
+  EXPECT_EQ(space_.to_remember_taken,
+            Space::List({blocks[1], blocks[0], blocks[2]}));
+  EXPECT_EQ(space_.to_remember[kKind], 0u);
 }
 
 TEST_F(SpaceTest, OnlySettledBlocksCertainlyHaveRoomUnswept) {

@@ -83,16 +83,10 @@ Space* Spaces::NextUnswept(CellsFor what) {
   return cursor < spaces.size() ? spaces[cursor] : nullptr;
 }
 
-void Spaces::BeginRemembering(CollectionKind kind) {
-  remembering_ = true;
-  remembering_for_ = kind;
+void Spaces::BeginRemembering() {
   remember_cursor_ = 0;
   for (const CellsFor what : kBoth) {
     for (Space* space : used(what)) {
-      if (kind == CollectionKind::kMinor) {
-        space->current = nullptr;
-        space->returned.clear();
-      }
       for (size_t i = 0; i < Space::kKinds; ++i) {
         space->to_remember[i] = space->swept[i].size();
       }
@@ -111,17 +105,27 @@ size_t Spaces::TakeToRemember(absl::Span<BlockToRemember> blocks) {
                        : *stores[remember_cursor_ - objects.size()];
     for (size_t kind = 0; kind < Space::kKinds; ++kind) {
       const bool young_live = space.for_stores && !Space::IsSettled(kind);
-      size_t& left = space.to_remember[kind];
-      // In a major mark some may have been taken.
-      left = std::min(left, space.swept[kind].size());
-      while (left > 0) {
+      for (size_t& left = space.to_remember[kind]; left > 0;) {
         if (count == blocks.size()) return count;
         blocks[count++] = {space.swept[kind][--left], young_live};
       }
     }
+    for (Space::List& taken = space.to_remember_taken; !taken.empty();) {
+      if (count == blocks.size()) return count;
+      blocks[count++] = {taken.back(), space.for_stores};
+      taken.pop_back();
+    }
   }
-  if (count == 0) remembering_ = false;
   return count;
+}
+
+void Spaces::StopRemembering() {
+  for (const CellsFor what : kBoth) {
+    for (Space* space : used(what)) {
+      space->to_remember = {};
+      space->to_remember_taken.clear();
+    }
+  }
 }
 
 }  // namespace bibop

@@ -70,19 +70,13 @@ class Spaces {
   Space* NextUnswept(CellsFor what);
 
   // From now on until TakeToRemember returns 0, or StopRemembering, the blocks
-  // that are there now are to be looked at by a mark of that kind. In a minor
-  // one no cell is handed out in them meanwhile: see NewBlocksOnly.
-  void BeginRemembering(CollectionKind kind);
-  // Puts blocks that were there at BeginRemembering into `blocks`, each once in
-  // a minor mark, and in a major one those that nobody has taken meanwhile, and
-  // returns how many; 0 when there are no more, and again when this is over.
+  // that are there now are to be looked at by a mark.
+  void BeginRemembering();
+  // Puts blocks that nobody had at BeginRemembering into `blocks`, each once,
+  // though somebody may have taken it meanwhile, and returns how many; 0 when
+  // there are no more.
   size_t TakeToRemember(absl::Span<BlockToRemember> blocks);
-  void StopRemembering() { remembering_ = false; }
-  bool remembering() const { return remembering_; }
-  // Whether cells may be handed out in new blocks only.
-  bool NewBlocksOnly() const {
-    return remembering_ && remembering_for_ == CollectionKind::kMinor;
-  }
+  void StopRemembering();
 
  private:
   static constexpr std::array<CellsFor, 2> kBoth = {CellsFor::kObjects,
@@ -101,8 +95,6 @@ class Spaces {
   std::array<size_t, 2> sweep_cursors_ = {};
   // From BeginRemembering on: the spaces before the cursor were looked at, of
   // those of objects and then those of stores.
-  bool remembering_ = false;
-  CollectionKind remembering_for_ = CollectionKind::kMajor;
   size_t remember_cursor_ = 0;
 };
 

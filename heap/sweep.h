@@ -7,28 +7,31 @@
 #include <cstddef>
 
 #include "bibop/heap/block.h"
+#include "bibop/heap/marks.h"
 
 namespace bibop {
 
 // What sweeping a block found.
 struct SweepResult {
-  size_t live_objects;
-  size_t freed_objects;
+  size_t live_objects = 0;
+  size_t freed_objects = 0;
+  // Whether one of the live is young.
+  bool any_young = false;
 };
 
-// Whether no object of `block` carries the mark of `epoch`, the last finished
+// Whether nothing in `block` is alive by `marks`, those of the last finished
 // mark, and none has to be looked at to be swept: SweepBlock takes some
 // nanoseconds then.
-bool IsDeadUnseen(const BlockDescriptor& block, Epoch epoch);
+bool IsDeadUnseen(const BlockDescriptor& block, const Marks& marks);
 
-// Sweeps `block` for the mark of that number by the marks of `epoch`: an object
-// lives if it carries that. Each dead object's destructor runs exactly
-// once, in no particular order; objects of a type without one are not touched,
-// except that checked builds poison them.
+// Sweeps `block` for the mark of that number. Each dead object's destructor
+// runs exactly once, in no particular order; objects of a type without one are
+// not touched, except that checked builds poison them.
 //
 // REQUIRES: no region in the block is handed out, and no object was allocated
 // in it since that mark.
-SweepResult SweepBlock(BlockDescriptor& block, Epoch epoch, Epoch number);
+SweepResult SweepBlock(BlockDescriptor& block, const Marks& marks,
+                       SweepNumber number);
 
 // Sweeps `block` as if no object in it had been marked.
 //

@@ -16,6 +16,8 @@
 #include "bibop/base/poison.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/heap_phase.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/size_classes.h"
 #include "bibop/heap/type_info.h"
 #include "bibop/testing/tracked.h"
@@ -45,6 +47,9 @@ struct alignas(16) OtherTracked {
   Tracked tracked;
 };
 
+// Of a heap without generations.
+constexpr Marks kMarks(/*generations=*/false);
+
 class SweepTest : public ::testing::Test {
  protected:
   template <class T>
@@ -55,8 +60,7 @@ class SweepTest : public ::testing::Test {
   // Makes a T in a free cell.
   template <class T, class... Args>
   T* Make(BlockDescriptor* block, size_t index, Args&&... args) {
-    ReadyCells(*block, {index, index + 1}, 0);
-    block->marks[index] = 0;
+    ReadyCells(*block, {index, index + 1}, kFreshMark);
     if (block->type_ids != nullptr) block->type_ids[index] = kTypeId<T>;
     std::byte* cell = Cage::StartOf(block) + index * block->cell_size;
     UnpoisonForObject(cell, sizeof(T));
@@ -66,45 +70,73 @@ class SweepTest : public ::testing::Test {
   std::unique_ptr<Cage> cage_ = Cage::Create(Cage::kCapacity).value();
 };
 
-TEST_F(SweepTest, KeepsExactlyWhatCarriesTheEpoch) {
+TEST_F(SweepTest, KeepsExactlyWhatIsAlive) {
   BlockDescriptor* block = NewBlock<Leaf>();
   std::mt19937 random(2);  // NOLINT(cert-msc51-cpp): repeatable
-  for (int epoch = 1; epoch <= 255; ++epoch) {
+  for (int i = 0; i < 200; ++i) {
+    Marks marks(/*generations=*/i % 3 != 0);
+    for (int j = 0; j < i; ++j) {
+      marks = marks.Next(j % 4 == 0 ? CollectionKind::kMajor
+                                    : CollectionKind::kMinor);
+    }
+    const std::array<MarkByte, 3> alive = {marks.old(), marks.born(),
+                                           marks.Found(kFreshMark)};
     std::vector<bool> live(block->cell_count);
     size_t allocated = 0;
     size_t expected_live = 0;
-    for (size_t i = 0; i < block->cell_count; ++i) {
+    bool any_young = false;
+    for (size_t cell = 0; cell < block->cell_count; ++cell) {
       const bool is_allocated = random() % 4 != 0;
-      const bool is_marked = random() % 3 == 0;
-      if (is_allocated) ReadyCells(*block, {i, i + 1}, 0);
-      if (is_marked) {
-        block->Mark(i, static_cast<Epoch>(epoch));
+      // Any byte, for what is dead.
+      auto mark = static_cast<MarkByte>(random() % 256);
+      if (is_allocated) ReadyCells(*block, {cell, cell + 1}, kFreshMark);
+      if (random() % 3 == 0) {
+        mark = alive[random() % 3];
+        block->Mark(cell, mark);
       } else {
-        // Every byte but the epoch's own is another epoch or none.
-        block->marks[i] =
-            static_cast<uint8_t>((epoch + 1 + random() % 255) % 256);
+        block->marks[cell] = mark;
       }
-      live[i] = is_allocated && is_marked;
+      live[cell] = is_allocated && marks.IsAlive(mark);
       allocated += is_allocated ? 1 : 0;
-      expected_live += live[i] ? 1 : 0;
+      expected_live += live[cell] ? 1 : 0;
+      any_young |= live[cell] && mark != marks.old();
     }
-    const SweepResult result = SweepBlock(*block, static_cast<Epoch>(epoch),
-                                          static_cast<Epoch>(epoch));
+    const auto number = static_cast<SweepNumber>(i);
+    const SweepResult result = SweepBlock(*block, marks, number);
     ASSERT_EQ(result.live_objects, expected_live);
     ASSERT_EQ(result.freed_objects, allocated - expected_live);
-    ASSERT_EQ(block->swept_number, epoch);
-    for (size_t i = 0; i < block->cell_count; ++i) {
-      ASSERT_EQ(block->IsAllocated(i), live[i]) << i;
+    if (marks.generations()) {
+      ASSERT_EQ(result.any_young, any_young);
+    } else {
+      ASSERT_FALSE(result.any_young);
+    }
+    ASSERT_EQ(block->swept_number, number);
+    for (size_t cell = 0; cell < block->cell_count; ++cell) {
+      ASSERT_EQ(block->IsAllocated(cell), live[cell]) << cell;
     }
     ClearAllocBits(*block, {0, block->cell_count});
   }
 }
 
+TEST_F(SweepTest, ABlockWhoseYoungObjectsDieIsFoundDeadWithoutALook) {
+  BlockDescriptor* block = NewBlock<Leaf>();
+  Marks marks = Marks(/*generations=*/true).Next(CollectionKind::kMajor);
+  ReadyCells(*block, {0, 100}, marks.born());
+  EXPECT_FALSE(IsDeadUnseen(*block, marks));
+  EXPECT_EQ(SweepBlock(*block, marks, 2).live_objects, 100u);
+  marks = marks.Next(CollectionKind::kMinor);
+  if (!PoisonsFreedMemory()) {
+    EXPECT_TRUE(IsDeadUnseen(*block, marks));
+  }
+  EXPECT_EQ(SweepBlock(*block, marks, 3).freed_objects, 100u);
+}
+
 TEST_F(SweepTest, ABlockInWhichNothingWasMarkedIsEmptyAfterwards) {
   BlockDescriptor* block = NewBlock<Leaf>();
-  ReadyCells(*block, {0, block->cell_count}, 0);
-  block->Mark(0, 1);
-  const SweepResult result = SweepBlock(*block, 2, 2);
+  ReadyCells(*block, {0, block->cell_count}, kFreshMark);
+  block->Mark(0, kMarks.old());
+  const SweepResult result =
+      SweepBlock(*block, kMarks.Next(CollectionKind::kMajor), 2);
   EXPECT_EQ(result.live_objects, 0u);
   EXPECT_EQ(result.freed_objects, block->cell_count);
   EXPECT_EQ(NextFreeRun(*block, 0).last, block->cell_count);
@@ -115,11 +147,11 @@ TEST_F(SweepTest, DestroysEachDeadObjectOnce) {
   Lifetimes lifetimes;
   for (size_t i = 0; i < 100; ++i) {
     Make<WithTracked>(block, i, lifetimes);
-    if (i % 2 == 0) block->Mark(i, 2);
+    if (i % 2 == 0) block->Mark(i, kMarks.old());
   }
-  EXPECT_EQ(SweepBlock(*block, 2, 2).freed_objects, 50u);
+  EXPECT_EQ(SweepBlock(*block, kMarks, 2).freed_objects, 50u);
   EXPECT_EQ(lifetimes.dead(), 50);
-  EXPECT_EQ(SweepBlock(*block, 2, 2).freed_objects, 0u);
+  EXPECT_EQ(SweepBlock(*block, kMarks, 2).freed_objects, 0u);
   EXPECT_EQ(lifetimes.dead(), 50);
   DestroyBlock(*block);
   EXPECT_EQ(lifetimes.dead(), 100);
@@ -137,10 +169,10 @@ TEST_F(SweepTest, EachCellOfAMixedBlockDiesAsItsOwnType) {
     Make<WithTracked>(block, i, lifetimes[0]);
     Make<OtherTracked>(block, i + 1, lifetimes[1]);
     Make<int64_t>(block, i + 2);
-    if (i % 2 == 0) block->Mark(i, 2);
-    if (i % 4 == 0) block->Mark(i + 1, 2);
+    if (i % 2 == 0) block->Mark(i, kMarks.old());
+    if (i % 4 == 0) block->Mark(i + 1, kMarks.old());
   }
-  const SweepResult result = SweepBlock(*block, 2, 2);
+  const SweepResult result = SweepBlock(*block, kMarks, 2);
   EXPECT_EQ(result.live_objects, 75u);
   EXPECT_EQ(result.freed_objects, 225u);
   EXPECT_EQ(lifetimes[0].alive(), 50);
@@ -160,10 +192,12 @@ TEST_F(SweepTest, AnObjectOfManyBlocksDiesOnce) {
       cage_->AllocateSpan(kTypeInfo<Large>, sizeof(Large), 1).value();
   Lifetimes lifetimes;
   Make<Large>(block, 0, lifetimes);
-  block[block->run_blocks - 1].Mark(0, 2);
-  EXPECT_EQ(SweepBlock(*block, 2, 2).live_objects, 1u);
+  block[block->run_blocks - 1].Mark(0, kMarks.old());
+  EXPECT_EQ(SweepBlock(*block, kMarks, 2).live_objects, 1u);
   EXPECT_EQ(lifetimes.alive(), 1);
-  EXPECT_EQ(SweepBlock(*block, 3, 3).freed_objects, 1u);
+  EXPECT_EQ(
+      SweepBlock(*block, kMarks.Next(CollectionKind::kMajor), 3).freed_objects,
+      1u);
   EXPECT_EQ(lifetimes.alive(), 0);
   EXPECT_FALSE(block->IsAllocated(0));
 }
@@ -185,7 +219,7 @@ TEST_F(SweepTest, ADestructorThatThrowsIsLoggedAndTheOthersRun) {
                        AllOf(HasSubstr("Throwing"), HasSubstr("dropped"))))
       .Times(3);
   log.StartCapturingLogs();
-  EXPECT_EQ(SweepBlock(*block, 2, 2).freed_objects, 3u);
+  EXPECT_EQ(SweepBlock(*block, kMarks, 2).freed_objects, 3u);
   EXPECT_EQ(lifetimes.alive(), 0);
 }
 
@@ -194,7 +228,7 @@ TEST_F(SweepTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
   BlockDescriptor* block = NewBlock<Leaf>();
   Leaf* leaf = Make<Leaf>(block, 0);
   leaf->words[0] = 42;
-  SweepBlock(*block, 2, 2);
+  SweepBlock(*block, kMarks, 2);
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
   EXPECT_DEATH(static_cast<void>(*static_cast<volatile int64_t*>(leaf->words)),
                "use-after-poison");
@@ -203,25 +237,26 @@ TEST_F(SweepTest, AFreedObjectCannotBeReadAsDataInCheckedBuilds) {
 #endif
 }
 
-// A regression: a block that is not the first of its run remembered for 255
-// epochs to have told the first one that something in it lives.
+// A regression: a block that is not the first of its run remembered for as
+// many epochs as there are to have told the first one that something in it
+// lives.
 TEST(Sweep, InALongRunAMarkOfLongAgoIsNotBelieved) {
   std::unique_ptr<Cage> cage = Cage::Create(Cage::kCapacity).value();
   const SizeClass& size_class =
       SizeClassOf(FindSizeClass(size_t{40} << 10, alignof(int64_t)));
   ASSERT_GT(size_class.blocks, 1);
   BlockDescriptor* block = cage->AllocateMixed(size_class, 1).value();
-  for (Epoch epoch : {Epoch{2}, Epoch{2}}) {
+  for (const Marks& marks : {kMarks, kMarks}) {
     block->type_ids[1] = kTypeId<Leaf>;
-    ReadyCells(*block, {1, 2}, 0);
+    ReadyCells(*block, {1, 2}, kFreshMark);
     const std::byte* cell = Cage::StartOf(block) + block->cell_size;
     BlockDescriptor* of_cell = Cage::DescriptorOf(cell);
     ASSERT_NE(of_cell, block);
-    of_cell->Mark(size_t{1}, epoch);
-    EXPECT_EQ(SweepBlock(*block, epoch, epoch).live_objects, 1u);
+    of_cell->Mark(1, marks.old());
+    EXPECT_EQ(SweepBlock(*block, marks, 2).live_objects, 1u);
     // Nothing lives in the next.
     EXPECT_EQ(
-        SweepBlock(*block, NextEpoch(epoch), NextEpoch(epoch)).freed_objects,
+        SweepBlock(*block, marks.Next(CollectionKind::kMajor), 3).freed_objects,
         1u);
     block->marked_epoch = 0;
   }

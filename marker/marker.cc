@@ -19,6 +19,7 @@
 #include "bibop/heap/cage.h"
 #include "bibop/heap/card_table.h"
 #include "bibop/heap/mark_queue.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/type_info.h"
 #include "bibop/marker/death_watch.h"
@@ -92,7 +93,7 @@ inline void Marker::TakeTo(Batch& batch) {
     uint8_t* const mark = place.block->marks + place.index;
     absl::PrefetchToLocalCache(mark);
     // Now, while its descriptor is at hand, and true of a marked object too.
-    place.block->NoteMarked(epoch_);
+    place.block->NoteMarked(marks_.old());
     batch.marks[i] = mark;
     batch.cells[i] = place.cell;
     batch.types[i] = place.block->type;
@@ -101,17 +102,18 @@ inline void Marker::TakeTo(Batch& batch) {
 
 // Marks the objects that are not marked, and leaves only those.
 inline void Marker::Mark(Batch& batch) {
-  const Epoch epoch = epoch_;
+  const Marks marks = marks_;
   // A mark that was there is not written again, for LocalSnapshot::ShadeNew may
   // be taking it back; to write elsewhere then takes no branch.
   uint8_t marked_already = 0;
   size_t unmarked = 0;
   for (size_t i = 0; i < batch.size; ++i) {
     uint8_t* const mark = batch.marks[i];
-    const bool is_new =
-        std::atomic_ref(*mark).load(std::memory_order_acquire) != epoch;
+    const MarkByte before =
+        std::atomic_ref(*mark).load(std::memory_order_acquire);
+    const bool is_new = !marks.IsAlive(before);
     std::atomic_ref(*(is_new ? mark : &marked_already))
-        .store(epoch, std::memory_order_relaxed);
+        .store(marks.Found(before), std::memory_order_relaxed);
     batch.marks[unmarked] = batch.marks[i];
     batch.cells[unmarked] = batch.cells[i];
     batch.types[unmarked] = batch.types[i];
@@ -147,6 +149,19 @@ inline void Marker::Trace(const Batch& batch) {
   }
   counts_.objects += static_cast<int64_t>(batch.size);
   counts_.bytes += static_cast<int64_t>(bytes);
+  if (marks_.generations()) CountOld(batch);
+}
+
+void Marker::CountOld(const Batch& batch) {
+  for (size_t i = 0; i < batch.size; ++i) {
+    if (std::atomic_ref(*batch.marks[i]).load(std::memory_order_relaxed) !=
+        marks_.old()) {
+      continue;
+    }
+    ++old_counts_.objects;
+    old_counts_.bytes +=
+        static_cast<int64_t>(Cage::DescriptorOf(batch.cells[i])->cell_size);
+  }
 }
 
 void Marker::VisitRootInConstruction(const void* object) {
@@ -154,10 +169,16 @@ void Marker::VisitRootInConstruction(const void* object) {
   const Place place = Find(object);
   const size_t cell_size = place.block->cell_size;
   if (!in_construction_.insert(place.cell).second) return;
-  if (place.block->MarkOf(place.index) != epoch_) {
-    place.block->Mark(place.index, epoch_);
+  const MarkByte before = place.block->MarkOf(place.index);
+  if (!marks_.IsAlive(before)) {
+    const MarkByte found = marks_.Found(before);
+    place.block->Mark(place.index, found);
     ++counts_.objects;
     counts_.bytes += static_cast<int64_t>(cell_size);
+    if (found == marks_.old()) {
+      ++old_counts_.objects;
+      old_counts_.bytes += static_cast<int64_t>(cell_size);
+    }
   }
   const auto* start = static_cast<const std::byte*>(place.cell);
   // An object with Members is aligned; the cell's end may be part of no word.
@@ -175,11 +196,11 @@ void Marker::Remember(const ObjectHeap::BlockToRemember& remembered) {
   const BlockDescriptor& block = *remembered.block;
   const std::byte* const start = Cage::StartOf(&block);
   // What constructors have stored in blocks in which nothing is old.
-  if (block.marked_epoch != epoch_) {
-    CleanCards(block);
+  if (block.marked_epoch != marks_.old()) {
+    AgeCards(block);
     if (!remembered.young_live) return;
   }
-  TakeDirty(block, epoch_, [&](size_t index) {
+  TakeDirty(block, marks_.old(), [&](size_t index) {
     const std::byte* cell = start + index * block.cell_size;
     if (in_construction_.contains(cell)) return;
     const TypeInfo* type = block.TypeOfCell(index);
@@ -189,7 +210,7 @@ void Marker::Remember(const ObjectHeap::BlockToRemember& remembered) {
   });
   if (!remembered.young_live) return;
   for (size_t index = 0; index < block.cell_count; ++index) {
-    if (block.IsAllocated(index) && block.MarkOf(index) != epoch_) {
+    if (block.IsAllocated(index) && !marks_.IsAlive(block.MarkOf(index))) {
       visitor_.VisitPointer(start + index * block.cell_size);
     }
   }
@@ -299,7 +320,7 @@ void Marker::LookAt(internal::PendingEphemerons::Pending ephemeron) {
     return;
   }
   const Place place = Find(key);
-  if (place.block->MarkOf(place.index) == epoch_) {
+  if (marks_.IsAlive(place.block->MarkOf(place.index))) {
     visitor_.VisitPointer(value);
   } else {
     pending_.Add(place.cell, ephemeron);
@@ -340,6 +361,8 @@ void Marker::ClearWeak(Observers& observers) const {
 void Marker::Absorb(Marker& other) {
   counts_.objects += other.counts_.objects;
   counts_.bytes += other.counts_.bytes;
+  old_counts_.objects += other.old_counts_.objects;
+  old_counts_.bytes += other.old_counts_.bytes;
   visitor_.weak().Absorb(other.visitor_.weak());
   visitor_.AbsorbElements(other.visitor_);
 }

@@ -34,6 +34,7 @@
 #include "absl/log/absl_check.h"
 #include "bibop/handles/root_visitor.h"
 #include "bibop/heap/block.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
@@ -42,10 +43,9 @@
 
 namespace bibop {
 
-// What a mark found alive.
+// Objects, and their bytes with their cells' padding.
 struct MarkCounts {
   int64_t objects = 0;
-  // With their cells' padding.
   int64_t bytes = 0;
 };
 
@@ -54,7 +54,7 @@ class Marker final : public RootVisitor {
   // REQUIRES: heap.BeginMark was called, and heap.FinishMark is not before the
   // last call to this.
   explicit Marker(ObjectHeap& heap)
-      : heap_(heap), epoch_(heap.epoch()), visitor_(heap) {}
+      : heap_(heap), marks_(heap.marks()), visitor_(heap) {}
 
   // Marks what a slot refers to.
   //
@@ -74,12 +74,11 @@ class Marker final : public RootVisitor {
   // REQUIRES: Drain was not called; the world is stopped.
   void VisitRootInConstruction(const void* object) override;
 
-  // Looks at a block for a minor mark, which takes what the last mark found for
-  // alive: visits what the old objects on its dirty cards refer to, and cleans
-  // the cards. With `young_live` also marks every other object in it.
+  // Looks at a block for a minor mark, which takes what is old for alive:
+  // visits what the old objects on cards refer to that are not clean. With
+  // `young_live` also marks every other object in it.
   //
-  // REQUIRES: objects_.BeginRemembering is not over; the roots in construction
-  // were shown.
+  // REQUIRES: the roots in construction were shown.
   void Remember(const ObjectHeap::BlockToRemember& remembered);
 
   // No limit for Drain.
@@ -130,8 +129,11 @@ class Marker final : public RootVisitor {
   // REQUIRES: the heap is in kClearing; the last DrainEphemerons left nothing.
   void ClearWeak(Observers& observers) const;
 
-  // What was marked.
+  // What was marked, and what of it is old now.
   MarkCounts counts() const { return counts_; }
+  MarkCounts old_counts() const {
+    return marks_.generations() ? old_counts_ : counts_;
+  }
   // The bytes of objects that were traced, those that Remember visited too:
   // what the mark was to do.
   int64_t traced_bytes() const { return counts_.bytes + remembered_bytes_; }
@@ -161,6 +163,8 @@ class Marker final : public RootVisitor {
   // With `look_up`, also visits the values of ephemerons that waited for one.
   template <bool look_up>
   ABSL_ATTRIBUTE_ALWAYS_INLINE void Trace(const Batch& batch);
+  // Counts those that became old.
+  ABSL_ATTRIBUTE_NOINLINE void CountOld(const Batch& batch);
 
   // What Drain does, with or without look-ups.
   template <bool look_up>
@@ -182,9 +186,11 @@ class Marker final : public RootVisitor {
   bool TakeMore();
 
   ObjectHeap& heap_;
-  const Epoch epoch_;
+  const Marks marks_;
   MarkingVisitor visitor_;
   MarkCounts counts_;
+  // With generations.
+  MarkCounts old_counts_;
   int64_t remembered_bytes_ = 0;
   // The cells of objects in construction.
   absl::flat_hash_set<const void*> in_construction_;

@@ -108,19 +108,17 @@ class Member {
 
  private:
   void Store(T* object) {
-    const uintptr_t barriers =
-        internal::barrier_word.load(std::memory_order_relaxed);
-    if (barriers != 0) [[unlikely]]
-      ShadeIfCollecting(barriers);
-    object_.store(object, std::memory_order_release);
-    if (barriers != 0) [[unlikely]] {
-      uint8_t* const cards = internal::CardTableIn(barriers);
-      if (cards != nullptr) internal::DirtyCard(cards, this);
+    if (internal::AnyBarriers()) [[unlikely]] {
+      ShadeBefore();
+      object_.store(object, std::memory_order_release);
+      internal::NoteStore(this);
+    } else {
+      object_.store(object, std::memory_order_release);
     }
   }
 
-  void ShadeIfCollecting(uintptr_t barriers) const {
-    if ((barriers & internal::kCollectingHeaps) == 0) return;
+  void ShadeBefore() const {
+    if (!internal::BarriersOn()) return;
     // Not read for nothing: it may not be in the cache. Acquire: another thread
     // may have stored it a moment ago, and whoever shades it looks at its
     // block's descriptor. Most stores are the first, to a new object's Member.

@@ -44,7 +44,7 @@ class VerifierTest : public MarkingTest {
       BlockDescriptor* block = Cage::DescriptorOf(object);
       block->Mark(
           block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object))),
-          heap_->epoch());
+          heap_->marks().old());
     }
     heap_->FinishMark();
   }

@@ -72,7 +72,6 @@ void CollectionCycle::StartMark(Mutators mutators, CollectionKind kind) {
                 total.bytes - at_start_.bytes};
   at_start_ = total;
   kind_ = kind;
-  late_ = objects_.TakeBornAfterMark();
   objects_.BeginMark(kind);
   remembering_ = kind == CollectionKind::kMinor;
   cleaning_ = false;
@@ -110,7 +109,7 @@ bool CollectionCycle::RememberSome() {
   return !remembering_;
 }
 
-void CollectionCycle::CleanCardsOfSome(size_t blocks) {
+void CollectionCycle::AgeCardsOfSome(size_t blocks) {
   CheckIn(Phase::kMarking);
   if (!generations_ || kind_ == CollectionKind::kMinor) return;
   if (!cleaning_) {
@@ -120,7 +119,7 @@ void CollectionCycle::CleanCardsOfSome(size_t blocks) {
   while (remembering_ && blocks >= kBlocksAtOnce) {
     std::array<ObjectHeap::BlockToRemember, kBlocksAtOnce> some;
     const size_t count = objects_.TakeToRemember(absl::MakeSpan(some));
-    for (size_t i = 0; i < count; ++i) CleanCards(*some[i].block);
+    for (size_t i = 0; i < count; ++i) AgeCards(*some[i].block);
     remembering_ = count != 0;
     blocks -= kBlocksAtOnce;
   }
@@ -166,18 +165,16 @@ bool CollectionCycle::FinishMark(Mutators mutators, size_t budget) {
   Retire(mutators);
   EndMark();
   const AllocationCounts total = objects_.allocated();
-  if (kind_ == CollectionKind::kMajor) {
-    live_ = {};
-  } else {
-    live_.objects += late_.objects;
-    live_.bytes += late_.bytes;
-  }
-  live_.objects += marker_->counts().objects;
-  live_.bytes += marker_->counts().bytes;
-  live_.objects += total.objects - at_start_.objects;
-  traced_bytes_ = marker_->traced_bytes();
+  if (kind_ == CollectionKind::kMajor) old_ = {};
+  const MarkCounts found = marker_->counts();
+  const MarkCounts found_old = marker_->old_counts();
   born_bytes_ = total.bytes - at_start_.bytes;
-  live_.bytes += born_bytes_;
+  live_.objects =
+      old_.objects + found.objects + total.objects - at_start_.objects;
+  live_.bytes = old_.bytes + found.bytes + born_bytes_;
+  old_.objects += found_old.objects;
+  old_.bytes += found_old.bytes;
+  traced_bytes_ = marker_->traced_bytes();
   return true;
 }
 

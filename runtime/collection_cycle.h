@@ -90,10 +90,10 @@ class CollectionCycle {
   // the mark queue. Returns whether no other is known.
   bool Mark(size_t budget);
 
-  // In kMarking of a major cycle with generations: cleans the cards of about
+  // In kMarking of a major cycle with generations: ages the cards of about
   // `blocks` blocks, for what they are dirty for is marked anyway. The next
   // minor cycle would find those that are left dirty.
-  void CleanCardsOfSome(size_t blocks);
+  void AgeCardsOfSome(size_t blocks);
 
   // As Mark, of everything, with the helpers. Returns false soon after
   // `cancelled` was set.
@@ -176,8 +176,8 @@ class CollectionCycle {
   // each. Returns whether all were shown.
   bool MarkRootSlots(size_t most);
 
-  // In a minor cycle shows the marker what some blocks' cards are dirty for,
-  // and cleans them. Returns whether all were looked at.
+  // In a minor cycle shows the marker what some blocks' cards are dirty for.
+  // Returns whether all were looked at.
   bool RememberSome();
   ObjectHeap& objects_;
   HeapRoots& roots_;
@@ -198,8 +198,8 @@ class CollectionCycle {
   // Under verification: what VerifyMark returned.
   std::vector<const internal::WeakWord*> verified_weak_;
   MarkCounts live_;
-  // What was born old after the mark before, or more.
-  AllocationCounts late_;
+  // Of that, what is old.
+  MarkCounts old_;
   int64_t traced_bytes_ = 0;
   int64_t born_bytes_ = 0;
   // In all, when this mark began, and what was since the one before.

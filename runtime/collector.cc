@@ -449,9 +449,9 @@ bool Collector::TakeStep(CycleCause cause, CollectionKind kind, size_t budget) {
     Begin(cause, kind);
   } else {
     stress_.Reach(StressPhase::kMarking);
-    cycle_.CleanCardsOfSome(budget == CollectionCycle::kEverything
-                                ? CollectionCycle::kEverything
-                                : kBlocksCleanedInStep);
+    cycle_.AgeCardsOfSome(budget == CollectionCycle::kEverything
+                              ? CollectionCycle::kEverything
+                              : kBlocksCleanedInStep);
     const bool all_marked = budget == CollectionCycle::kEverything
                                 ? cycle_.MarkTogether(ending_)
                                 : cycle_.Mark(budget);
@@ -540,7 +540,7 @@ void Collector::Begin(CycleCause cause, CollectionKind kind) {
     since_mark_before_ = absl::FromChrono(now - mark_start_);
     mark_start_ = now;
     cycle_.StartMark(mutators, kind);
-    if (all_stopped) cycle_.CleanCardsOfSome(CollectionCycle::kEverything);
+    if (all_stopped) cycle_.AgeCardsOfSome(CollectionCycle::kEverything);
     if (most == 0 || !cycle_.Mark(most) || !cycle_.FinishMark(mutators, most)) {
       return;
     }

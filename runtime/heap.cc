@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<Heap>> Heap::Create(HeapOptions options) {
     if (absl::Status s = EnableCardTable(); !s.ok()) return s;
   }
   absl::StatusOr<std::unique_ptr<ObjectHeap>> objects =
-      ObjectHeap::Create(options.max_bytes);
+      ObjectHeap::Create(options.max_bytes, options.generations);
   if (!objects.ok()) return objects.status();
   auto heap =
       absl::WrapUnique(new Heap(std::move(options), *std::move(objects)));

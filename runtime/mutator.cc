@@ -25,9 +25,7 @@
 namespace bibop {
 namespace {
 
-// How often a full heap is collected for an allocation, and how often it is
-// tried to find room where others take what was made.
-constexpr int kMostCollections = 3;
+// How often it is tried to find room where others take what was made.
 constexpr int kMostTries = 64;
 
 // Has the calling thread abort if it ends while attached. A process that exits
@@ -111,20 +109,14 @@ bool Mutator::MakeRoom(absl::FunctionRef<bool()> there_is) {
   if (there_is()) return true;
   // A cycle that is under way costs nothing more, but does not free what died
   // since it began.
-  bool fresh = !heap_.collector_->AwaitUnderWay(*this);
-  for (int i = 0; i < kMostCollections;) {
-    if (fresh) {
-      heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
-      ++i;
-    }
+  if (heap_.collector_->AwaitUnderWay(*this)) {
     heap_.objects_->SweepAll();
-    if (fresh) heap_.collector_->EaseSoftLimit();
     if (there_is()) return true;
-    // Else there is room, perhaps, when the cycle that has begun is over.
-    if (fresh && !heap_.objects_->HandsOutNewBlocksOnly()) return false;
-    fresh = true;
   }
-  return false;
+  heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
+  heap_.objects_->SweepAll();
+  heap_.collector_->EaseSoftLimit();
+  return there_is();
 }
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,
