@@ -72,7 +72,7 @@ class Heap {
 
   // Collects: every object that no root reached when this was called is dead
   // afterwards. With kMinor, in a heap with generations, every such object that
-  // was allocated since the last collection of either kind had marked, unless
+  // is young, which fewer than two collections of either kind have found, unless
   // something old refers to it, or the memory of a young container does; the
   // others live on. In a heap without generations it is a
   // major one. Returns when the collection has

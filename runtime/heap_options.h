@@ -100,8 +100,8 @@ struct HeapOptions {
   double processors_per_gib = 0.5;
 
   // Whether there are minor collections, between two others: they look only at
-  // what was allocated since the last one, and at the old objects that
-  // references were stored in since. They take a fraction of the time where
+  // what is young, which fewer than two collections have found, and at the old
+  // objects that references were stored in lately. They take a fraction of the time where
   // most objects die young. A minor collection keeps every old object; its
   // garbage is found by a major one, which runs when what has become old since
   // the last has used up two thirds of the budget above, or when the last minor
