@@ -41,6 +41,7 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
 #include "bibop/heap/local_allocator.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/type_info.h"
 #include "bibop/marker/marker.h"

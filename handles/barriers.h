@@ -25,7 +25,7 @@
 #include "absl/base/optimization.h"
 #include "absl/functional/function_ref.h"
 #include "bibop/heap/card_table.h"  // IWYU pragma: export
-#include "bibop/heap/heap_phase.h"
+#include "bibop/heap/heap_phase.h"  // IWYU pragma: export
 
 namespace bibop::internal {
 

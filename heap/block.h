@@ -89,10 +89,13 @@ struct alignas(64) BlockDescriptor {
   // may be being swept, before the bits (acquire): what is unmarked in a block
   // that was not swept is dead.
   SweepNumber swept_number = 0;
-  // The last epoch in which an object in the block was marked; 0 where what was
-  // is young. In the first block of the run; others remember that the first was
-  // told. Written by markers and by mutators, relaxed, and by the sweeper; read
-  // when the mark has finished.
+  // The last epoch in which an object in the block was marked; 0 if a sweep has
+  // found only young ones and none was marked since. In the first block of the
+  // run; others remember that the first was told. Written by markers and by
+  // mutators that are handed out cells, and by the sweeper, which nobody else
+  // does then; read by the marker that looks at cards, and when the mark has
+  // finished. Relaxed: the former needs to know of what was old when the mark
+  // began only.
   Epoch marked_epoch = 0;
   // Written by Publish (release) and, when nobody looks, by the cage; read by
   // conservative look-ups (acquire), which look at nothing else of a free
@@ -161,6 +164,10 @@ struct alignas(64) BlockDescriptor {
   void Mark(size_t index, MarkByte mark) {
     std::atomic_ref(marks[index]).store(mark, std::memory_order_relaxed);
     NoteMarked(EpochOf(mark));
+  }
+  Epoch MarkedEpoch() const {
+    return std::atomic_ref(const_cast<Epoch&>(marked_epoch))
+        .load(std::memory_order_relaxed);
   }
   // Says that an object in the block was marked in that epoch.
   void NoteMarked(Epoch epoch) {

@@ -106,6 +106,17 @@ void TakeDirty(const BlockDescriptor& block, Epoch epoch,
   });
 }
 
+bool AreClean(const void* start, size_t size) {
+  const uint8_t* const last =
+      CardOf(static_cast<const std::byte*>(start) + size - 1);
+  for (uint8_t* card = CardOf(start); card <= last; ++card) {
+    if (std::atomic_ref(*card).load(std::memory_order_relaxed) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void AgeCards(const BlockDescriptor& block) {
   AgeEach(block, [](size_t /*card*/) {});
 }

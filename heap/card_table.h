@@ -95,6 +95,9 @@ void DirtyCards(const void* start, size_t size);
 void TakeDirty(const BlockDescriptor& block, Epoch epoch,
                absl::FunctionRef<void(size_t index)> visit);
 
+// Whether the cards of [start, start + size) are clean.
+bool AreClean(const void* start, size_t size);
+
 // Notes that a mark looks at the cards of a block's run. As TakeDirty.
 void AgeCards(const BlockDescriptor& block);
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "bibop/heap/block.h"
 #include "bibop/heap/cage.h"
+#include "bibop/heap/marks.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/heap/object_heap_fixture.h"
 #include "bibop/heap/size_classes.h"

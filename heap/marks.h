@@ -71,7 +71,7 @@ class Marks {
     return next;
   }
 
-  bool generations() const { return generations_; }
+  constexpr bool generations() const { return generations_; }
 
   // What old objects carry: the epoch.
   constexpr Epoch old() const { return old_; }

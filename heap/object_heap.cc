@@ -332,8 +332,9 @@ BlockDescriptor* ObjectHeap::TakeWithRoom(Space& space, uint16_t home,
     if (Space::IsOffered(Space::KindOf(*block, found))) return block;
     space.AddSwept(block, found);
   }
-  if (most == kAllBlocks && !space.swept[Space::kSettledTight].empty()) {
-    return TakeSwept(space, Space::kSettledTight, home);
+  const size_t tight = space.NextTight();
+  if (most == kAllBlocks && tight != Space::kKinds) {
+    return TakeSwept(space, tight, home);
   }
   return nullptr;
 }

@@ -96,11 +96,11 @@ class ObjectHeapTest : public ::testing::Test {
     heap_.reset();
   }
 
+  // What blocks are swept for since the last Collect.
+  SweepNumber sweep_number_ = 1;
   // Told by destructors that the heap runs when it is destroyed.
   testing::Lifetimes lifetimes_;
   // The allocator gives its blocks back to the heap when it is destroyed.
-  // What blocks are swept for since the last Collect.
-  SweepNumber sweep_number_ = 1;
   std::unique_ptr<ObjectHeap> heap_;
   std::optional<LocalAllocator> allocator_;
 };

@@ -208,13 +208,13 @@ TEST_F(ObjectHeapTest, DestructorsRunExactlyOnceOverManyCycles) {
   EXPECT_EQ(lifetimes_.alive(), 0);
 }
 
-// Marks are bytes and wrap around: an object that was marked 255 epochs ago
-// must not be taken for marked now.
+// Epochs wrap around: an object that was marked 31 epochs ago must not be taken
+// for marked now.
 TEST_F(ObjectHeapTest, AMarkOfLongAgoIsNotAMark) {
   void* kept = Allocate<Leaf>().value();
   void* other = Allocate<Leaf>().value();
   Collect({kept, other});
-  for (int cycle = 0; cycle < 254; ++cycle) Collect({kept});
+  for (int cycle = 0; cycle < 30; ++cycle) Collect({kept});
   // `other` died in the second cycle; its cell carries the mark of the first.
   void* again = Allocate<Leaf>().value();
   ASSERT_EQ(again, other);

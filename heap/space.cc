@@ -43,7 +43,9 @@ Space::Kind Space::KindOf(const BlockDescriptor& block,
   // Each of the larger cells takes a slow path wherever it lies.
   const bool tight =
       (cells - live) * kTight < cells && block.cell_size <= kMaxSmallSize;
-  if (found.any_young) return full || tight ? kFull : kWithRoom;
+  if (found.any_young) {
+    return full ? kYoungFull : tight ? kYoungTight : kYoungWithRoom;
+  }
   if (full) return kSettledFull;
   if (tight) return kSettledTight;
   if (live == 0) return kSettledSparse;
@@ -58,7 +60,8 @@ bool Space::AnyUnswept() const {
 }
 
 Space::List& Space::NextUnswept() {
-  for (const Kind kind : {kWithRoom, kFull}) {
+  for (const Kind kind :
+       {kWithRoom, kFull, kYoungWithRoom, kYoungTight, kYoungFull}) {
     if (!unswept[kind].empty()) return unswept[kind];
   }
   const size_t fullest = FullestWithRoom(unswept);
@@ -72,13 +75,23 @@ Space::List& Space::LastUnswept() {
 }
 
 Space::List* Space::NextUnsweptWithRoom() {
+  if (!unswept[kYoungWithRoom].empty()) return &unswept[kYoungWithRoom];
   const size_t fullest = FullestWithRoom(unswept);
   return fullest == kKinds ? nullptr : &unswept[fullest];
 }
 
 size_t Space::NextWithRoom() const {
-  if (!swept[kWithRoom].empty()) return kWithRoom;
+  for (const size_t kind : {kWithRoom, kYoungWithRoom}) {
+    if (!swept[kind].empty()) return kind;
+  }
   return FullestWithRoom(swept);
+}
+
+size_t Space::NextTight() const {
+  for (const size_t kind : {kYoungTight, kSettledTight}) {
+    if (!swept[kind].empty()) return kind;
+  }
+  return kKinds;
 }
 
 BlockDescriptor* Space::TakeSwept(size_t kind, uint16_t home) {

@@ -47,8 +47,12 @@ struct Space {
     // last are those with less than 1/64.
     kSettledHalf,
     kSettledSparse = kSettledHalf + 6,
-    // Not settled: with young objects, or allocated in; perhaps with free cells
-    // that nobody has had.
+    // Not settled. With young objects, and as far as is known without room;
+    // nearly full, as above; with room.
+    kYoungFull,
+    kYoungTight,
+    kYoungWithRoom,
+    // Allocated in; perhaps with free cells that nobody has had.
     kFull,
     kWithRoom,
   };
@@ -65,7 +69,7 @@ struct Space {
   static Kind KindOf(const BlockDescriptor& block, const SweepResult& found);
   // Whether that is one to allocate in.
   static constexpr bool IsOffered(Kind kind) {
-    return kind > kSettledTight && kind != kFull;
+    return (kind > kSettledTight && kind < kYoungFull) || kind == kYoungWithRoom;
   }
 
   // Not swept since the last mark: what they were like before.
@@ -93,7 +97,7 @@ struct Space {
   bool AnyUnswept() const;
   // The list from which to sweep next for who needs room: those that were
   // allocated in since the last mark first, for their garbage is young and they
-  // are in the cache.
+  // are in the cache; then others with young objects.
   //
   // REQUIRES: AnyUnswept().
   List& NextUnswept();
@@ -106,8 +110,9 @@ struct Space {
   // before the mark; null if there is none.
   List* NextUnsweptWithRoom();
   // The list of swept blocks, by its kind, from which to take one with room;
-  // kKinds if there is none.
+  // kKinds if there is none. The other one is of those that are nearly full.
   size_t NextWithRoom() const;
+  size_t NextTight() const;
 
   // Takes a block out of the swept list of that kind: the last that had `home`
   // before, if it is among the last few; else the last.

@@ -1,6 +1,5 @@
 #include "bibop/heap/spaces.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>

@@ -195,19 +195,20 @@ void Marker::Remember(const ObjectHeap::BlockToRemember& remembered) {
   const ObjectHeap::TracingScope tracing(heap_);
   const BlockDescriptor& block = *remembered.block;
   const std::byte* const start = Cage::StartOf(&block);
-  // What constructors have stored in blocks in which nothing is old.
-  if (block.marked_epoch != marks_.old()) {
+  // Once each: a card counts how many marks have looked at it.
+  if (block.MarkedEpoch() == marks_.old()) {
+    TakeDirty(block, marks_.old(), [&](size_t index) {
+      const std::byte* cell = start + index * block.cell_size;
+      if (in_construction_.contains(cell)) return;
+      const TypeInfo* type = block.TypeOfCell(index);
+      if (type->trace == nullptr) return;
+      type->trace(cell, visitor_);
+      remembered_bytes_ += static_cast<int64_t>(block.cell_size);
+    });
+  } else {
+    // Nothing in it is old.
     AgeCards(block);
-    if (!remembered.young_live) return;
   }
-  TakeDirty(block, marks_.old(), [&](size_t index) {
-    const std::byte* cell = start + index * block.cell_size;
-    if (in_construction_.contains(cell)) return;
-    const TypeInfo* type = block.TypeOfCell(index);
-    if (type->trace == nullptr) return;
-    type->trace(cell, visitor_);
-    remembered_bytes_ += static_cast<int64_t>(block.cell_size);
-  });
   if (!remembered.young_live) return;
   for (size_t index = 0; index < block.cell_count; ++index) {
     if (block.IsAllocated(index) && !marks_.IsAlive(block.MarkOf(index))) {

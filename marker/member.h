@@ -36,7 +36,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <type_traits>
 #include <utility>
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/log/absl_check.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -15,6 +16,9 @@
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_visitor.h"
+#include "bibop/heap/block.h"
+#include "bibop/heap/cage.h"
+#include "bibop/heap/card_table.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/death_watch.h"
 #include "bibop/marker/marking_visitor.h"
@@ -38,6 +42,7 @@ class Verifier final : public RootVisitor {
 
   void VisitRootInConstruction(const void* object) override {
     const ObjectRef found = Find(object, RootHere());
+    in_construction_.insert(found.start);
     if (!Add(found, RootHere())) return;
     if (reinterpret_cast<uintptr_t>(found.start) % sizeof(uintptr_t) != 0) {
       return;
@@ -66,6 +71,35 @@ class Verifier final : public RootVisitor {
 
   // The weak references that were come across.
   std::vector<const internal::WeakWord*> TakeWeak() { return std::move(weak_); }
+
+  // I-6: aborts if the cards of an old object are clean that refers to a young
+  // one, or whose weak reference does. Stores link to each other without a
+  // barrier; a young one needs none.
+  void CheckCards() {
+    heap_.ForEachObject([this](ObjectRef object) {
+      if (!IsOld(object.start) || object.type->trace == nullptr ||
+          in_construction_.contains(object.start) ||
+          !AreClean(object.start, object.size)) {
+        return;
+      }
+      weak_.clear();
+      object.type->trace(object.start, visitor_);
+      do {
+        while (!visitor_.stack().empty()) {
+          CheckIsOld(visitor_.stack().Take(1).front(), object);
+        }
+      } while (visitor_.TakeElements() != 0);
+      NoteWeak(object);
+      for (const internal::WeakWord* word : weak_) {
+        const void* referent = word->Load();
+        // What is dead will be cleared.
+        if (internal::EphemeronCell::IsObject(referent) &&
+            heap_.IsMarked(referent)) {
+          CheckIsOld(referent, object);
+        }
+      }
+    });
+  }
 
   // Aborts if something else is marked.
   void CheckNothingElseIsMarked() const {
@@ -123,6 +157,19 @@ class Verifier final : public RootVisitor {
            "missing from a Trace?):"
         << DescribePath(from);
     return *object;
+  }
+
+  bool IsOld(const void* object) const {
+    const BlockDescriptor* block = Cage::DescriptorOf(object);
+    return block->MarkOf(block->CellIndex(
+               block->OffsetInRun(Cage::OffsetInBlock(object)))) ==
+           heap_.marks().old();
+  }
+  void CheckIsOld(const void* referent, const ObjectRef& holder) const {
+    const ObjectRef found = Find(referent, ObjectAt(holder));
+    ABSL_CHECK(IsOld(found.start) || found.type->is_store)
+        << "verifier: " << Describe(holder) << " is old, its cards are clean, "
+        << "and it refers to " << Describe(found) << ", which is young (I-6)";
   }
 
   // Notes that an object is reached. Returns false if it was before.
@@ -198,6 +245,8 @@ class Verifier final : public RootVisitor {
   // Values of ephemerons, by keys that were not reached yet.
   absl::flat_hash_map<const void*, std::vector<const void*>> waiting_;
   std::vector<const internal::WeakWord*> weak_;
+  // The starts of objects in construction.
+  absl::flat_hash_set<const void*> in_construction_;
 };
 
 }  // namespace
@@ -223,7 +272,9 @@ std::vector<const internal::WeakWord*> VerifyMark(
   roots.async->VisitRoots(verifier);
   verifier.Drain();
   if (mark.exact) verifier.CheckNothingElseIsMarked();
-  return verifier.TakeWeak();
+  std::vector<const internal::WeakWord*> weak = verifier.TakeWeak();
+  if (heap.marks().generations()) verifier.CheckCards();
+  return weak;
 }
 
 void VerifyCleared(const ObjectHeap& heap, const HeapRoots& roots,

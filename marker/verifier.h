@@ -32,8 +32,9 @@ struct VerifiedMark {
 
 // Aborts, naming the object, its type, and what it was reached from, if an
 // object that can be reached from the roots of `mutators`, which are all there
-// are, or from `roots`, is not marked or has no alloc bit, or
-// if an invariant of the heap does not hold. Returns the weak references in
+// are, or from `roots`, is not marked or has no alloc bit, if the card of a
+// reference to a young object in an old one is clean, or if an invariant of the
+// heap does not hold. Returns the weak references in
 // what can be reached.
 //
 // REQUIRES: the heap is in kClearing, nothing was cleared, the mutators are

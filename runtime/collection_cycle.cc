@@ -74,7 +74,7 @@ void CollectionCycle::StartMark(Mutators mutators, CollectionKind kind) {
   kind_ = kind;
   objects_.BeginMark(kind);
   remembering_ = kind == CollectionKind::kMinor;
-  cleaning_ = false;
+  aging_cards_ = false;
   if (remembering_) {
     ABSL_CHECK(generations_) << "a minor cycle in a heap without generations";
     objects_.BeginRemembering();
@@ -112,9 +112,9 @@ bool CollectionCycle::RememberSome() {
 void CollectionCycle::AgeCardsOfSome(size_t blocks) {
   CheckIn(Phase::kMarking);
   if (!generations_ || kind_ == CollectionKind::kMinor) return;
-  if (!cleaning_) {
+  if (!aging_cards_) {
     objects_.BeginRemembering();
-    cleaning_ = remembering_ = true;
+    aging_cards_ = remembering_ = true;
   }
   while (remembering_ && blocks >= kBlocksAtOnce) {
     std::array<ObjectHeap::BlockToRemember, kBlocksAtOnce> some;

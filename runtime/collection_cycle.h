@@ -158,6 +158,8 @@ class CollectionCycle {
   //
   // REQUIRES: FinishMark returned true.
   MarkCounts live() const { return live_; }
+  // The bytes of what is old now.
+  int64_t old_bytes() const { return old_.bytes; }
   // The bytes of the objects that it traced.
   int64_t traced_bytes() const { return traced_bytes_; }
   // The bytes of what is alive that were allocated while it marked.
@@ -190,7 +192,7 @@ class CollectionCycle {
   // Whether cards are still to be looked at.
   bool remembering_ = false;
   // Whether a major cycle has begun to.
-  bool cleaning_ = false;
+  bool aging_cards_ = false;
   std::optional<Marker> marker_;
   RootSlotPool::Progress roots_progress_;
   AsyncSlotPool::Progress async_progress_;

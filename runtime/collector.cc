@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -50,8 +51,9 @@ constexpr size_t kMostInPause = 2048;
 constexpr size_t kStep = 4096;
 // After so many minor cycles a major one comes.
 constexpr int kMostMinors = 200;
-// The cards of so many blocks are cleaned in an incremental step.
-constexpr size_t kBlocksCleanedInStep = 256;
+static_assert(kMostMinors < std::numeric_limits<SweepNumber>::max());
+// The cards of so many blocks are looked at in an incremental step.
+constexpr size_t kBlocksAgedInStep = 256;
 constexpr int64_t kMiB = int64_t{1} << 20;
 // What a mutator marks at once for what was allocated, at least and at most: a
 // tenth of a millisecond.
@@ -132,6 +134,7 @@ void Collector::SetBudget(int64_t mutators) {
                         .live_bytes = current_.live_bytes,
                         .born_bytes = current_.born_bytes,
                         .allocated_bytes = current_.allocated_bytes,
+                        .old_bytes = cycle_.old_bytes(),
                         .traced_bytes = cycle_.traced_bytes(),
                         .mark_time = current_.mark_time,
                         .since_before = since_mark_before_,
@@ -451,7 +454,7 @@ bool Collector::TakeStep(CycleCause cause, CollectionKind kind, size_t budget) {
     stress_.Reach(StressPhase::kMarking);
     cycle_.AgeCardsOfSome(budget == CollectionCycle::kEverything
                               ? CollectionCycle::kEverything
-                              : kBlocksCleanedInStep);
+                              : kBlocksAgedInStep);
     const bool all_marked = budget == CollectionCycle::kEverything
                                 ? cycle_.MarkTogether(ending_)
                                 : cycle_.Mark(budget);

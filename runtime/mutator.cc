@@ -116,6 +116,10 @@ bool Mutator::MakeRoom(absl::FunctionRef<bool()> there_is) {
   heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
   heap_.objects_->SweepAll();
   heap_.collector_->EaseSoftLimit();
+  if (there_is()) return true;
+  // Nothing can be swept while the next one ends.
+  if (!heap_.collector_->AwaitUnderWay(*this)) return false;
+  heap_.objects_->SweepAll();
   return there_is();
 }
 

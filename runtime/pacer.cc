@@ -127,11 +127,13 @@ Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
   }
   const int64_t left = std::max(room_ - live_bytes, int64_t{0});
   Plan plan;
-  // Where little is alive a major cycle takes one pause.
+  // What is not old may be dead when a minor one comes. Where little is alive a
+  // major cycle takes one pause.
   if (options_.generations && live_bytes > kSmallBytes && majors_to_try_ == 0 &&
-      (was_major || left >= major_budget_ / 3)) {
+      (was_major || room_ - cycle.old_bytes >= major_budget_ / 3)) {
     plan.kind = CollectionKind::kMinor;
-    plan.budget = std::min(left, static_cast<int64_t>(options_.young_bytes));
+    plan.budget = std::min(std::max(left, MinBudget(cycle.mutators)),
+                           static_cast<int64_t>(options_.young_bytes));
   } else {
     plan.budget = std::max(left - Beside(cycle, left),
                            std::min(left, MinBudget(cycle.mutators)));

@@ -44,6 +44,8 @@ class Pacer {
     int64_t live_bytes = 0;
     int64_t born_bytes = 0;
     int64_t allocated_bytes = 0;
+    // Of what is alive, what is old.
+    int64_t old_bytes = 0;
     // Of the objects that were traced.
     int64_t traced_bytes = 0;
     // Of the mark, and from the beginning of the mark before, or of the heap,

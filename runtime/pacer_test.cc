@@ -198,6 +198,7 @@ TEST(Pacer, MinorCollectionsEndWhenTwoThirdsOfTheBudgetHaveBecomeOld) {
     plan = pacer.PlanAfter({.kind = CollectionKind::kMinor,
                             .live_bytes = live,
                             .allocated_bytes = plan.budget,
+                            .old_bytes = live,
                             .traced_bytes = plan.budget / 2});
   }
   EXPECT_NEAR(live - kGiB, kGiB * 2 / 3, 32 * kMiB);
