@@ -446,8 +446,8 @@ class ObjectHeap {
   // (acquire) finds references to dead objects cleared.
   std::atomic<HeapPhase> phase_ = HeapPhase::kIdle;
   // Written by BeginMark, while no mutator runs, and by StartSweep; read by
-  // allocators. What is born marked after StartSweep lives for one more cycle:
-  // relaxed.
+  // allocators. What is born marked after StartSweep is alive until the next
+  // mark: relaxed.
   std::atomic<MarkByte> birth_mark_ = kFreshMark;
   MarkQueue mark_queue_;
   // Numbers of allocators, which may meet again after 65,536: relaxed.

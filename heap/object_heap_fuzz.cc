@@ -214,7 +214,7 @@ class Program {
   }
 
   // A cycle that about `kept` of 256 live objects survive, in a minor one also
-  // all that were marked before.
+  // all that are old.
   void Collect(uint8_t kept, CollectionKind kind) {
     heap_->FinishSweep();
     model_.Swept();

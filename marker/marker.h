@@ -74,9 +74,9 @@ class Marker final : public RootVisitor {
   // REQUIRES: Drain was not called; the world is stopped.
   void VisitRootInConstruction(const void* object) override;
 
-  // Looks at a block for a minor mark, which takes what is old for alive:
-  // visits what the old objects on cards refer to that are not clean. With
-  // `young_live` also marks every other object in it.
+  // Looks at the cards of a block for a minor mark, which takes what is old for
+  // alive: visits what old objects refer to that are on cards that are not
+  // clean. With `young_live` also marks every other object in it.
   //
   // REQUIRES: the roots in construction were shown.
   void Remember(const ObjectHeap::BlockToRemember& remembered);

@@ -13,10 +13,9 @@
 //   kSweeping   the rest is swept, block by block, by whoever needs room and in
 //               the background
 //
-// A minor cycle goes the same way, but takes what the last cycle found alive,
-// the old objects, for alive, and those for roots that references were stored
-// in since (I-6): it marks, sweeps and clears what is young. Every cycle leaves
-// all that it found alive old.
+// A minor cycle goes the same way, but takes what is old for alive, and those
+// of it for roots that references were stored in lately (I-6): it marks, sweeps
+// and clears what is young. An object is old when two cycles have found it.
 //
 // StartMark and FinishMark happen while all mutators are stopped, the rest
 // while they run, or not: who drives the cycle decides, and so whether it is

@@ -520,7 +520,7 @@ TEST_F(CollectionCycleTest, SlotsWithNothingToMarkAreLookedAtInPieces) {
   cycle_.StartSweep();
 }
 
-// The epoch is a byte.
+// Epochs come again after 31.
 TEST_F(CollectionCycleTest, ObjectsLiveAndDieThroughMoreCyclesThanAByteCounts) {
   HandleScope scope(mutator_);
   const Handle<Node> root = scope.New<Node>(lifetimes_, 1);

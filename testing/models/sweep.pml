@@ -19,7 +19,7 @@
 #define BLOCKS 2
 #define CELLS 2  // of a block
 #define ALL_CELLS 4
-#define EPOCHS 2  // 1 to this; 255 in fact
+#define EPOCHS 2  // 1 to this; 31 in fact
 
 // ---- cells ----
 
@@ -136,7 +136,7 @@ inline HandOut() {
     do
     :: c < (block[i] + 1) * CELLS && !alloc_bit[c] ->
       alloc_bit[c] = true;
-#ifdef MUTANT_EPOCH_NOT_ZEROED
+#ifdef MUTANT_MARK_NOT_SET
       if
       :: birth_mark != 0 -> mark[c] = birth_mark
       :: else
