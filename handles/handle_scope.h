@@ -125,9 +125,9 @@ class ABSL_LOCKABLE HandleScope {
       cell = reinterpret_cast<uintptr_t>(slow.cell);
       slot = slow.slot;
     }
-    // gcc 12 would keep it twice from here on, as a pointer to the object and as
-    // what the slot holds: it merges both ways in either form. It does not look
-    // into this, which is no instruction. (binary_trees: 0.95x.)
+    // gcc 12 would keep it twice from here on, as a pointer to the object and
+    // as what the slot holds: it merges both ways in either form. It does not
+    // look into this, which is no instruction. (binary_trees: 0.95x.)
     asm("" : "+r"(cell));
     return Construct<T>(reinterpret_cast<void*>(cell), slot,
                         std::forward<Args>(args)...);

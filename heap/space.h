@@ -69,7 +69,8 @@ struct Space {
   static Kind KindOf(const BlockDescriptor& block, const SweepResult& found);
   // Whether that is one to allocate in.
   static constexpr bool IsOffered(Kind kind) {
-    return (kind > kSettledTight && kind < kYoungFull) || kind == kYoungWithRoom;
+    return (kind > kSettledTight && kind < kYoungFull) ||
+           kind == kYoungWithRoom;
   }
 
   // Not swept since the last mark: what they were like before.

@@ -161,9 +161,8 @@ class Verifier final : public RootVisitor {
 
   bool IsOld(const void* object) const {
     const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return block->MarkOf(block->CellIndex(
-               block->OffsetInRun(Cage::OffsetInBlock(object)))) ==
-           heap_.marks().old();
+    return block->MarkOf(block->CellIndex(block->OffsetInRun(
+               Cage::OffsetInBlock(object)))) == heap_.marks().old();
   }
   void CheckIsOld(const void* referent, const ObjectRef& holder) const {
     const ObjectRef found = Find(referent, ObjectAt(holder));

@@ -72,17 +72,16 @@ class Heap {
 
   // Collects: every object that no root reached when this was called is dead
   // afterwards. With kMinor, in a heap with generations, every such object that
-  // is young, which fewer than two collections of either kind have found, unless
-  // something old refers to it, or the memory of a young container does; the
-  // others live on. In a heap without generations it is a
-  // major one. Returns when the collection has
-  // ended, which the calling thread drives, or another: in concurrent and
-  // incremental mode mutators run meanwhile. Destructors of dead objects run
-  // later: on a background thread, as memory is needed, or when the next
-  // collection begins. Any thread may call it, attached or not; an attached one
-  // is at a safepoint. Aborts if called during a collection by what that calls:
-  // a destructor, a Trace, or HeapOptions::on_cycle_end; or by a thread that
-  // has a NoGcScope open.
+  // is young, which fewer than two collections of either kind have found,
+  // unless something old refers to it, or the memory of a young container does;
+  // the others live on. In a heap without generations it is a major one.
+  // Returns when the collection has ended, which the calling thread drives, or
+  // another: in concurrent and incremental mode mutators run meanwhile.
+  // Destructors of dead objects run later: on a background thread, as memory is
+  // needed, or when the next collection begins. Any thread may call it,
+  // attached or not; an attached one is at a safepoint. Aborts if called during
+  // a collection by what that calls: a destructor, a Trace, or
+  // HeapOptions::on_cycle_end; or by a thread that has a NoGcScope open.
   void Collect(CollectionKind kind = CollectionKind::kMajor)
       ABSL_LOCKS_EXCLUDED(internal::no_gc);
 

@@ -101,19 +101,20 @@ struct HeapOptions {
 
   // Whether there are minor collections, between two others: they look only at
   // what is young, which fewer than two collections have found, and at the old
-  // objects that references were stored in lately. They take a fraction of the time where
-  // most objects die young. A minor collection keeps every old object; its
-  // garbage is found by a major one, which runs when what has become old since
-  // the last has used up two thirds of the budget above, or when the last minor
-  // one freed little. Each store of a reference takes a few instructions
-  // more, in all heaps of the process. 256 GiB more of address space are
-  // mapped, readable and writable: Heap::Create returns ResourceExhausted where
-  // the system overcommits no memory (vm.overcommit_memory=2).
+  // objects that references were stored in lately. They take a fraction of the
+  // time where most objects die young. A minor collection keeps every old
+  // object; its garbage is found by a major one, which runs when what has
+  // become old since the last has used up two thirds of the budget above, or
+  // when the last minor one traced more than major ones would have for as much
+  // allocation. Each store of a reference takes a few instructions more, in all
+  // heaps of the process. 256 GiB more of address space are mapped, readable
+  // and writable: Heap::Create returns ResourceExhausted where the system
+  // overcommits no memory (vm.overcommit_memory=2).
   bool generations = false;
   // How many bytes are allocated between two minor collections, at most, and as
   // long as the budget above allows it. 64 KiB to Cage::kCapacity. The default
   // fits into a third-level cache; more took more memory and was not faster.
-  size_t young_bytes = size_t{8} << 20;
+  size_t young_bytes = size_t{16} << 20;
 
   // How fast the memory of free blocks goes back to the operating system: half
   // of what is not needed in each such time, but nothing before it was not

@@ -13,8 +13,10 @@ namespace {
 
 // What a cycle takes besides tracing, as if so much more were traced.
 constexpr int64_t kBytesTracedBeside = int64_t{256} << 10;
-// Minor cycles that free less than major ones for the same work are tried again
-// after so many of those, at most.
+// Of the budget what becomes old takes so much until a major cycle comes.
+constexpr double kOldOfBudget = 2.0 / 3;
+// Minor cycles that are not worth it are tried again after so many major ones,
+// at most.
 constexpr int kMostMajors = 32;
 // A mark of less says nothing of rates.
 constexpr int64_t kLeastForRates = Pacer::kSmallBytes;
@@ -90,29 +92,38 @@ void Pacer::NoteRates(const Cycle& cycle) {
   }
 }
 
-void Pacer::NoteYield(const Cycle& cycle) {
-  // Of what was alive or made when the mark began.
-  const int64_t survived = cycle.live_bytes - cycle.born_bytes;
-  const int64_t freed = old_before_ + cycle.allocated_bytes - survived;
-  const double yield =
-      static_cast<double>(std::max(freed, int64_t{0})) /
-      static_cast<double>(cycle.traced_bytes + kBytesTracedBeside);
-  // What is born during a mark is among what is allocated until the next.
-  old_before_ = survived;
+// In bytes, not in a time: others may have had the processor. And not by what a
+// minor one frees, for the next major one would free that, too.
+bool Pacer::IsWorthIt(const Cycle& minor) const {
+  const auto allocated =
+      static_cast<double>(std::max(minor.allocated_bytes, int64_t{1}));
+  const double traced =
+      static_cast<double>(minor.traced_bytes + kBytesTracedBeside) / allocated;
+  const double made_old =
+      static_cast<double>(std::max(minor.old_bytes - old_before_, int64_t{0})) /
+      allocated;
+  const double by_majors =
+      static_cast<double>(found_by_major_) /
+      static_cast<double>(std::max(major_budget_, int64_t{1}));
+  return traced + by_majors * made_old / kOldOfBudget < by_majors;
+}
+
+void Pacer::NoteKind(const Cycle& cycle) {
   if (cycle.kind == CollectionKind::kMajor) {
-    major_yield_ = yield;
+    found_by_major_ = cycle.live_bytes - cycle.born_bytes;
     if (majors_to_try_ > 0) --majors_to_try_;
-  } else if (yield >= major_yield_) {
+  } else if (IsWorthIt(cycle)) {
     majors_between_tries_ = 1;
   } else {
     majors_to_try_ = majors_between_tries_;
     majors_between_tries_ = std::min(2 * majors_between_tries_, kMostMajors);
   }
+  old_before_ = cycle.old_bytes;
 }
 
 Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
   NoteRates(cycle);
-  NoteYield(cycle);
+  NoteKind(cycle);
   const int64_t live_bytes = cycle.live_bytes;
   const bool was_major = cycle.kind == CollectionKind::kMajor;
   if (was_major) {
@@ -130,7 +141,9 @@ Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
   // What is not old may be dead when a minor one comes. Where little is alive a
   // major cycle takes one pause.
   if (options_.generations && live_bytes > kSmallBytes && majors_to_try_ == 0 &&
-      (was_major || room_ - cycle.old_bytes >= major_budget_ / 3)) {
+      (was_major ||
+       static_cast<double>(room_ - cycle.old_bytes) >=
+           (1 - kOldOfBudget) * static_cast<double>(major_budget_))) {
     plan.kind = CollectionKind::kMinor;
     plan.budget = std::min(std::max(left, MinBudget(cycle.mutators)),
                            static_cast<int64_t>(options_.young_bytes));

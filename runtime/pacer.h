@@ -13,8 +13,8 @@
 // In a large heap a major collection that runs beside mutators is due before
 // the room is used up: by as much as will be allocated while it marks, if that
 // goes as in the collections before (as Go's collector does, R. Hudson 2015).
-// Which kind comes next is chosen by how many bytes each freed for each that it
-// traced.
+// Which kind comes next is chosen by how much each traces for what is
+// allocated.
 //
 // Knows no threads and no clock. Used by the thread that drives collections.
 //
@@ -104,8 +104,11 @@ class Pacer {
   // of the room: 0 if it does not begin earlier.
   int64_t Beside(const Cycle& cycle, int64_t left) const;
   void NoteRates(const Cycle& cycle);
-  // Notes what the cycle freed for its work.
-  void NoteYield(const Cycle& cycle);
+  // Whether minor cycles as this one, and the major ones that have to come for
+  // what they make old, trace less for each byte that is allocated than major
+  // ones alone would.
+  bool IsWorthIt(const Cycle& minor) const;
+  void NoteKind(const Cycle& cycle);
 
   const HeapOptions& options_;
   // Bytes a second, allocated and traced, and those that were allocated beside
@@ -117,13 +120,13 @@ class Pacer {
   // allocated together, of which so many were free.
   int64_t room_ = 0;
   int64_t major_budget_ = 0;
-  // What the cycle before found alive, without what was born meanwhile.
+  // What the last major cycle found alive, without what was born meanwhile. A
+  // minor one does not know what has died since of what is old.
+  int64_t found_by_major_ = 0;
+  // What was old after the cycle before.
   int64_t old_before_ = 0;
-  // How many bytes the last major cycle freed for each that it traced. Not in a
-  // time: others may have had the processor.
-  double major_yield_ = 0;
   // After so many more major cycles a minor one is tried although the last was
-  // worse; if it is again, after twice as many.
+  // not worth it; if it is not again, after twice as many.
   int majors_to_try_ = 0;
   int majors_between_tries_ = 1;
 };

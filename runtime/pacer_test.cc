@@ -188,23 +188,62 @@ TEST(Pacer, MinorCollectionsEndWhenTwoThirdsOfTheBudgetHaveBecomeOld) {
   options.young_bytes = 32 * kMiB;
   Pacer pacer(options);
   int64_t live = kGiB;
-  Pacer::Plan plan = pacer.PlanAfter(Major(live));
+  Pacer::Cycle major = Major(live);
+  major.old_bytes = live;
+  Pacer::Plan plan = pacer.PlanAfter(major);
   int minors = 0;
   while (plan.kind == CollectionKind::kMinor) {
     ASSERT_LT(++minors, 1000);
     EXPECT_EQ(plan.budget, 32 * kMiB);
-    // A half of what is new dies.
-    live += plan.budget / 2;
+    // An eighth of what is new becomes old.
+    live += plan.budget / 8;
     plan = pacer.PlanAfter({.kind = CollectionKind::kMinor,
                             .live_bytes = live,
                             .allocated_bytes = plan.budget,
                             .old_bytes = live,
-                            .traced_bytes = plan.budget / 2});
+                            .traced_bytes = plan.budget / 8});
   }
   EXPECT_NEAR(live - kGiB, kGiB * 2 / 3, 32 * kMiB);
 }
 
-TEST(Pacer, MinorCollectionsThatFreeLittleForTheirWorkAreTriedEverMoreSeldom) {
+// Without minor collections, as much is traced for each byte that is allocated
+// as is alive for each of the budget.
+TEST(Pacer, AMinorCollectionIsJudgedByWhatMajorOnesWouldTrace) {
+  for (const double growth_factor : {2.0, 4.0}) {
+    HeapOptions options = Options(Pacing::kGrowthFactor);
+    options.generations = true;
+    options.growth_factor = growth_factor;
+    Pacer pacer(options);
+    Pacer::Plan plan = pacer.PlanAfter(Major(kGiB));
+    ASSERT_EQ(plan.kind, CollectionKind::kMinor);
+    // For four bytes two are traced.
+    plan = pacer.PlanAfter({.kind = CollectionKind::kMinor,
+                            .live_bytes = kGiB,
+                            .allocated_bytes = 100 * kMiB,
+                            .traced_bytes = 50 * kMiB});
+    EXPECT_EQ(plan.kind, growth_factor == 2 ? CollectionKind::kMinor
+                                            : CollectionKind::kMajor);
+  }
+}
+
+// They bring the next major one nearer.
+TEST(Pacer, WhatAMinorCollectionMakesOldCountsAgainstIt) {
+  for (const int64_t made_old : {10 * kMiB, 60 * kMiB}) {
+    HeapOptions options = Options(Pacing::kGrowthFactor);
+    options.generations = true;
+    Pacer pacer(options);
+    Pacer::Plan plan = pacer.PlanAfter(Major(kGiB));
+    plan = pacer.PlanAfter({.kind = CollectionKind::kMinor,
+                            .live_bytes = kGiB,
+                            .allocated_bytes = 100 * kMiB,
+                            .old_bytes = made_old,
+                            .traced_bytes = 20 * kMiB});
+    EXPECT_EQ(plan.kind, made_old == 10 * kMiB ? CollectionKind::kMinor
+                                               : CollectionKind::kMajor);
+  }
+}
+
+TEST(Pacer, MinorCollectionsThatAreNotWorthItAreTriedEverMoreSeldom) {
   HeapOptions options = Options(Pacing::kGrowthFactor);
   options.generations = true;
   Pacer pacer(options);

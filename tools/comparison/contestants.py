@@ -65,8 +65,10 @@ class Field:
         work = [name, str(self._sizes.depth)]
         return [
             self._own("bibop", name, f"{name}/bibop", flags),
-            self._own("bibop, soft limit 40 MiB", name, f"{name}/bibop",
-                      [*flags, "--soft_limit_mib=40"]),
+            self._own("bibop, generations", name, f"{name}/bibop",
+                      [*flags, "--generations=true"]),
+            self._own("bibop, generations, soft limit 40 MiB", name, f"{name}/bibop",
+                      [*flags, "--generations=true", "--soft_limit_mib=40"]),
             *self._mallocs("new/delete", name, name, flags),
             self._own("unique_ptr, glibc", name, f"{name}/unique_ptr", flags, "glibc"),
             *shared,
