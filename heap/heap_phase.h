@@ -22,9 +22,8 @@ enum class HeapPhase : uint8_t { kIdle, kMarking, kClearing };
 // What a collection takes for alive without a look.
 //
 //   kMajor   nothing: every object that no root reaches dies
-//   kMinor   what two collections have found alive, the old objects, whose
-//   marks
-//            it keeps (sticky mark bits: A. Demers et al., "Combining
+//   kMinor   what is old, which two collections have found alive: its marks
+//            are kept (sticky mark bits: A. Demers et al., "Combining
 //            generational and conservative garbage collection", POPL 1990)
 enum class CollectionKind : uint8_t { kMajor, kMinor };
 

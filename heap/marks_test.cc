@@ -1,6 +1,5 @@
 #include "bibop/heap/marks.h"
 
-#include <cstddef>
 #include <vector>
 
 #include "bibop/heap/heap_phase.h"

@@ -273,11 +273,6 @@ size_t ObjectHeap::TakeToRemember(absl::Span<BlockToRemember> blocks) {
   return spaces_.TakeToRemember(blocks);
 }
 
-void ObjectHeap::StopRemembering() {
-  absl::MutexLock lock(mutex_);
-  spaces_.StopRemembering();
-}
-
 void ObjectHeap::FinishMark() {
   absl::MutexLock lock(mutex_);
   ABSL_CHECK(phase() == HeapPhase::kMarking);

@@ -209,12 +209,16 @@ class ObjectHeap {
     return birth_mark_.load(std::memory_order_relaxed);
   }
 
-  // Whether the object that `object` points at or into is alive by marks(). Any
-  // thread may ask, of an object that was not swept.
-  bool IsMarked(const void* object) const {
+  // The mark byte of the object that `object` points at or into, and whether it
+  // is alive by marks(). Any thread may ask, the latter of an object that was
+  // not swept.
+  MarkByte MarkOf(const void* object) const {
     const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return marks_.IsAlive(block->MarkOf(
-        block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object)))));
+    return block->MarkOf(
+        block->CellIndex(block->OffsetInRun(Cage::OffsetInBlock(object))));
+  }
+  bool IsMarked(const void* object) const {
+    return marks_.IsAlive(MarkOf(object));
   }
   // Gets what IsMarked looks at into the cache.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchMark(const void* object) const {
@@ -262,8 +266,6 @@ class ObjectHeap {
   // old. For the thread that drives the mark.
   size_t TakeToRemember(absl::Span<BlockToRemember> blocks)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Ends it before that.
-  void StopRemembering() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Ends the mark, in phase kClearing: what is not alive by marks() is dead.
   //

@@ -121,6 +121,8 @@ BlockDescriptor* Space::TakeUnswept(List& list, uint16_t home) {
 size_t Space::EndMark(CollectionKind kind) {
   current = nullptr;
   returned.clear();
+  to_remember = {};
+  to_remember_taken.clear();
   size_t count = 0;
   for (size_t list = 0; list < kKinds; ++list) {
     if (IsSettled(list) && kind == CollectionKind::kMinor) continue;

@@ -7,7 +7,8 @@
 // of the others those in which most is alive. What a smaller heap does not need
 // is then what has few objects, and these die. A block with a hole here and
 // there is left alone till more of it is free: its regions would be of a few
-// cells, and a slow path each.
+// cells, and a slow path each. With generations blocks with young objects come
+// before the fullest: they are swept in each cycle anyway, and in the cache.
 //
 // Owned by ObjectHeap, whose lock guards it.
 //

@@ -8,6 +8,7 @@
 #include "bibop/heap/block.h"
 #include "bibop/heap/heap_phase.h"
 #include "bibop/heap/size_classes.h"
+#include "bibop/heap/sweep.h"
 #include "gtest/gtest.h"
 
 namespace bibop {

@@ -118,13 +118,4 @@ size_t Spaces::TakeToRemember(absl::Span<BlockToRemember> blocks) {
   return count;
 }
 
-void Spaces::StopRemembering() {
-  for (const CellsFor what : kBoth) {
-    for (Space* space : used(what)) {
-      space->to_remember = {};
-      space->to_remember_taken.clear();
-    }
-  }
-}
-
 }  // namespace bibop

@@ -69,14 +69,13 @@ class Spaces {
   // by EndMark; null if there is none.
   Space* NextUnswept(CellsFor what);
 
-  // From now on until TakeToRemember returns 0, or StopRemembering, the blocks
-  // that are there now are to be looked at by a mark.
+  // From now on until TakeToRemember returns 0, or EndMark, the blocks that
+  // are there now are to be looked at by a mark.
   void BeginRemembering();
   // Puts blocks that nobody had at BeginRemembering into `blocks`, each once,
   // though somebody may have taken it meanwhile, and returns how many; 0 when
   // there are no more.
   size_t TakeToRemember(absl::Span<BlockToRemember> blocks);
-  void StopRemembering();
 
  private:
   static constexpr std::array<CellsFor, 2> kBoth = {CellsFor::kObjects,

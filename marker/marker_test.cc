@@ -71,9 +71,7 @@ class MarkerTest : public ::testing::Test {
   }
 
   bool IsMarked(const void* object) {
-    const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return block->marks[block->CellIndex(block->OffsetInRun(
-               Cage::OffsetInBlock(object)))] == heap_->marks().old();
+    return heap_->MarkOf(object) == heap_->marks().old();
   }
 
   std::unique_ptr<ObjectHeap> heap_ =

@@ -16,8 +16,6 @@
 #include "bibop/handles/heap_roots.h"
 #include "bibop/handles/mutator_base.h"
 #include "bibop/handles/root_visitor.h"
-#include "bibop/heap/block.h"
-#include "bibop/heap/cage.h"
 #include "bibop/heap/card_table.h"
 #include "bibop/heap/object_heap.h"
 #include "bibop/marker/death_watch.h"
@@ -73,12 +71,14 @@ class Verifier final : public RootVisitor {
   std::vector<const internal::WeakWord*> TakeWeak() { return std::move(weak_); }
 
   // I-6: aborts if the cards of an old object are clean that refers to a young
-  // one, or whose weak reference does. Stores link to each other without a
-  // barrier; a young one needs none.
+  // one, or whose weak reference does. Stores and their containers link to each
+  // other without a barrier; what is left of that in a dead store means
+  // nothing.
   void CheckCards() {
     heap_.ForEachObject([this](ObjectRef object) {
       if (!IsOld(object.start) || object.type->trace == nullptr ||
           in_construction_.contains(object.start) ||
+          (object.type->is_store && !from_.contains(object.start)) ||
           !AreClean(object.start, object.size)) {
         return;
       }
@@ -139,7 +139,9 @@ class Verifier final : public RootVisitor {
       const std::optional<ObjectRef> object = heap_.FindObject(from);
       absl::StrAppend(&path, "\n  from ",
                       object.has_value() ? Describe(*object) : "an object");
-      from = from_.at(reinterpret_cast<const void*>(from));
+      const auto at = from_.find(reinterpret_cast<const void*>(from));
+      if (at == from_.end()) return absl::StrCat(path, ", which is garbage");
+      from = at->second;
     }
     return absl::StrCat(path, "\n  from ", root_names_[from]);
   }
@@ -160,13 +162,21 @@ class Verifier final : public RootVisitor {
   }
 
   bool IsOld(const void* object) const {
-    const BlockDescriptor* block = Cage::DescriptorOf(object);
-    return block->MarkOf(block->CellIndex(block->OffsetInRun(
-               Cage::OffsetInBlock(object)))) == heap_.marks().old();
+    return heap_.MarkOf(object) == heap_.marks().old();
+  }
+  // Whether a word of `object` points at or into `store`.
+  bool PointsAt(const ObjectRef& object, const ObjectRef& store) const {
+    for (size_t i = 0; i < object.size / sizeof(uintptr_t); ++i) {
+      const auto found =
+          heap_.FindObject(ReadAnyWord(object.start + i * sizeof(uintptr_t)));
+      if (found.has_value() && found->start == store.start) return true;
+    }
+    return false;
   }
   void CheckIsOld(const void* referent, const ObjectRef& holder) const {
     const ObjectRef found = Find(referent, ObjectAt(holder));
-    ABSL_CHECK(IsOld(found.start) || found.type->is_store)
+    ABSL_CHECK(IsOld(found.start) || found.type->is_store ||
+               (holder.type->is_store && PointsAt(found, holder)))
         << "verifier: " << Describe(holder) << " is old, its cards are clean, "
         << "and it refers to " << Describe(found) << ", which is young (I-6)";
   }

@@ -32,10 +32,10 @@ struct VerifiedMark {
 
 // Aborts, naming the object, its type, and what it was reached from, if an
 // object that can be reached from the roots of `mutators`, which are all there
-// are, or from `roots`, is not marked or has no alloc bit, if the card of a
-// reference to a young object in an old one is clean, or if an invariant of the
-// heap does not hold. Returns the weak references in
-// what can be reached.
+// are, or from `roots`, is not marked or has no alloc bit, if all cards of
+// an old object are clean that refers to a young one, no store (I-6), or if an
+// invariant of the heap does not hold. Returns the weak references in what can
+// be reached.
 //
 // REQUIRES: the heap is in kClearing, nothing was cleared, the mutators are
 // stopped and have retired their allocators.

@@ -152,7 +152,6 @@ bool CollectionCycle::MarkTogether(const std::atomic<bool>& cancelled) {
 
 void CollectionCycle::EndMark() {
   roots_.slots->EndMark();
-  objects_.StopRemembering();
   objects_.FinishMark();
   pool_.EndMark();
 }

@@ -5,8 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "bibop/containers/containers.h"
@@ -49,7 +51,7 @@ struct Node {
     construct(*this);
   }
   void Trace(auto& visitor) const {
-    visitor(left, right, other, weak, ephemeron, children);
+    visitor(left, right, other, weak, ephemeron, children, by_number, in_order);
     if (maybe.has_value()) visitor(*maybe);
   }
   Tracked tracked;
@@ -61,6 +63,8 @@ struct Node {
   Ephemeron<Node, Node> ephemeron;
   Vector<Member<Node>> children;
   std::optional<Member<Node>> maybe;
+  UnorderedMap<int, Member<Node>> by_number;
+  Map<int, Member<Node>> in_order;
 };
 
 // May not be traced before its constructor has returned.
@@ -187,6 +191,8 @@ class GenerationsTest : public ::testing::Test {
   CollectionCycle cycle_{*heap_, roots_, /*helpers=*/0, /*generations=*/true};
 };
 
+using GenerationsDeathTest = GenerationsTest;
+
 TEST_F(GenerationsTest, WhatIsYoungAndNotReachableDies) {
   HandleScope scope(mutator_);
   const Handle<Node> kept = scope.New<Node>(lifetimes_);
@@ -285,6 +291,61 @@ TEST_F(GenerationsTest, AContainerOfAnOldObjectKeepsAYoungElement) {
         old.children.push_back(scope.New<Node>(lifetimes_, 7));
       },
       [](Node& old) { return old.children[0]->number; });
+}
+
+// The verifier finds what stores without the barrier.
+TEST_F(GenerationsDeathTest, AnOldObjectThatRefersToAYoungOneHasADirtyCard) {
+  HandleScope scope(mutator_);
+  const Handle<Node> old = scope.New<Node>(lifetimes_);
+  MakeOld();
+  for (int i = 0; i < 3; ++i) CollectMinor();
+  const Handle<Node> young = scope.New<Node>(lifetimes_);
+  Node* const address = young.get();
+  static_assert(sizeof(old->left) == sizeof(address));
+  std::memcpy(static_cast<void*>(&old->left), &address, sizeof(address));
+  EXPECT_DEATH(CollectMinor(), "Node at .* is old, its cards are clean.*I-6");
+}
+
+TEST_F(GenerationsDeathTest, SoHasOneWithAWeakReference) {
+  HandleScope scope(mutator_);
+  const Handle<Node> old = scope.New<Node>(lifetimes_);
+  MakeOld();
+  for (int i = 0; i < 3; ++i) CollectMinor();
+  const Handle<Node> young = scope.New<Node>(lifetimes_);
+  Node* const address = young.get();
+  static_assert(sizeof(old->weak) == sizeof(address));
+  std::memcpy(static_cast<void*>(&old->weak), &address, sizeof(address));
+  EXPECT_DEATH(CollectMinor(), "Node at .* is old, its cards are clean.*I-6");
+}
+
+// Maps have nodes, and arrays of buckets, that point back at the map.
+TEST_F(GenerationsTest, MapsThatAreMovedPassTheVerifier) {
+  HandleScope scope(mutator_);
+  const Handle<Node> old = scope.New<Node>(lifetimes_);
+  for (int i = 0; i < 40; ++i) {
+    old->by_number[i] = scope.New<Node>(lifetimes_, i);
+    old->in_order[i] = scope.New<Node>(lifetimes_, i);
+  }
+  MakeOld();
+  for (int i = 0; i < 4; ++i) CollectMinor();
+  const Handle<Node> young = scope.New<Node>(lifetimes_);
+  young->by_number = std::move(old->by_number);
+  young->in_order = std::move(old->in_order);
+  {
+    // One that dies young, and leaves its stores to the next major cycle.
+    HandleScope inner(mutator_);
+    const Handle<Node> dead = inner.New<Node>(lifetimes_);
+    dead->by_number[1] = dead->in_order[1] = young;
+  }
+  for (int i = 0; i < 8; ++i) {
+    CollectMinor();
+    HandleScope inner(mutator_);
+    for (int j = 0; j < 50; ++j) inner.New<Node>(lifetimes_);
+  }
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_EQ(young->by_number[i]->number, i);
+    EXPECT_EQ(young->in_order[i]->number, i);
+  }
 }
 
 // A regression: the cards of a block with a young store and nothing old were

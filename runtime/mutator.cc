@@ -25,7 +25,9 @@
 namespace bibop {
 namespace {
 
-// How often it is tried to find room where others take what was made.
+// How often a full heap is collected for an allocation, and how often it is
+// tried to find room where others take what was made.
+constexpr int kMostCollections = 3;
 constexpr int kMostTries = 64;
 
 // Has the calling thread abort if it ends while attached. A process that exits
@@ -113,14 +115,17 @@ bool Mutator::MakeRoom(absl::FunctionRef<bool()> there_is) {
     heap_.objects_->SweepAll();
     if (there_is()) return true;
   }
-  heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
-  heap_.objects_->SweepAll();
-  heap_.collector_->EaseSoftLimit();
-  if (there_is()) return true;
-  // Nothing can be swept while the next one ends.
-  if (!heap_.collector_->AwaitUnderWay(*this)) return false;
-  heap_.objects_->SweepAll();
-  return there_is();
+  for (int i = 0; i < kMostCollections; ++i) {
+    heap_.Collect(CycleCause::kHeapFull, CollectionKind::kMajor);
+    heap_.objects_->SweepAll();
+    heap_.collector_->EaseSoftLimit();
+    if (there_is()) return true;
+    // Nothing can be swept while the next one ends.
+    if (!heap_.collector_->AwaitUnderWay(*this)) return false;
+    heap_.objects_->SweepAll();
+    if (there_is()) return true;
+  }
+  return false;
 }
 
 absl::StatusOr<void*> Mutator::AllocateSlow(const TypeInfo& type, TypeId id,

@@ -108,17 +108,27 @@ bool Pacer::IsWorthIt(const Cycle& minor) const {
   return traced + by_majors * made_old / kOldOfBudget < by_majors;
 }
 
+// The first after a major cycle finds once more what that was the first to
+// find, of all that was allocated since the one before; and one that was asked
+// for comes when nearly nothing was allocated.
+bool Pacer::IsTypical(const Cycle& minor) const {
+  return !major_before_ && minor.allocated_bytes >= planned_ / 2;
+}
+
 void Pacer::NoteKind(const Cycle& cycle) {
-  if (cycle.kind == CollectionKind::kMajor) {
+  const bool is_major = cycle.kind == CollectionKind::kMajor;
+  if (is_major) {
     found_by_major_ = cycle.live_bytes - cycle.born_bytes;
+    external_at_major_ = cycle.external_bytes;
     if (majors_to_try_ > 0) --majors_to_try_;
   } else if (IsWorthIt(cycle)) {
     majors_between_tries_ = 1;
-  } else {
+  } else if (IsTypical(cycle)) {
     majors_to_try_ = majors_between_tries_;
     majors_between_tries_ = std::min(2 * majors_between_tries_, kMostMajors);
   }
   old_before_ = cycle.old_bytes;
+  major_before_ = is_major;
 }
 
 Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
@@ -140,17 +150,19 @@ Pacer::Plan Pacer::PlanAfter(const Cycle& cycle) {
   Plan plan;
   // What is not old may be dead when a minor one comes. Where little is alive a
   // major cycle takes one pause.
+  const int64_t least = MinBudget(cycle.mutators);
+  const int64_t grown =
+      std::max(cycle.external_bytes - external_at_major_, int64_t{0});
+  const bool is_old = static_cast<double>(room_ - cycle.old_bytes - grown) <
+                      (1 - kOldOfBudget) * static_cast<double>(major_budget_);
   if (options_.generations && live_bytes > kSmallBytes && majors_to_try_ == 0 &&
-      (was_major ||
-       static_cast<double>(room_ - cycle.old_bytes) >=
-           (1 - kOldOfBudget) * static_cast<double>(major_budget_))) {
+      (was_major || (left >= least && !is_old))) {
     plan.kind = CollectionKind::kMinor;
-    plan.budget = std::min(std::max(left, MinBudget(cycle.mutators)),
-                           static_cast<int64_t>(options_.young_bytes));
+    plan.budget = std::min(left, static_cast<int64_t>(options_.young_bytes));
   } else {
-    plan.budget = std::max(left - Beside(cycle, left),
-                           std::min(left, MinBudget(cycle.mutators)));
+    plan.budget = std::max(left - Beside(cycle, left), std::min(left, least));
   }
+  planned_ = plan.budget;
   const auto small = static_cast<int64_t>(options_.small_heap_bytes);
   const double budgets =
       live_bytes < small / 2 ? kBudgetsBeforeWaitIfSmall : kBudgetsBeforeWait;

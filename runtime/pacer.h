@@ -108,6 +108,8 @@ class Pacer {
   // what they make old, trace less for each byte that is allocated than major
   // ones alone would.
   bool IsWorthIt(const Cycle& minor) const;
+  // Whether the cycle says anything of that, if it was not.
+  bool IsTypical(const Cycle& minor) const;
   void NoteKind(const Cycle& cycle);
 
   const HeapOptions& options_;
@@ -123,8 +125,13 @@ class Pacer {
   // What the last major cycle found alive, without what was born meanwhile. A
   // minor one does not know what has died since of what is old.
   int64_t found_by_major_ = 0;
-  // What was old after the cycle before.
+  // External bytes then.
+  int64_t external_at_major_ = 0;
+  // What was old after the cycle before, and whether that was a major one.
   int64_t old_before_ = 0;
+  bool major_before_ = false;
+  // The budget of the last plan.
+  int64_t planned_ = 0;
   // After so many more major cycles a minor one is tried although the last was
   // not worth it; if it is not again, after twice as many.
   int majors_to_try_ = 0;
