@@ -122,6 +122,21 @@ TEST_F(SpaceTest, AMinorCycleSweepsBlocksWithYoungObjects) {
   EXPECT_EQ(Take(&space_.NextUnswept()), tight);
 }
 
+TEST_F(SpaceTest, AFullHeapUsesNearlyFullBlocksToo) {
+  EXPECT_EQ(space_.NextTight(), Space::kKinds);
+  BlockDescriptor* settled = Swept(kCells - 1);
+  BlockDescriptor* young = Swept(kCells - 1, /*any_young=*/true);
+  Swept(kCells);
+  Swept(kCells, /*any_young=*/true);
+  EXPECT_EQ(space_.NextWithRoom(), Space::kKinds);
+  for (BlockDescriptor* next : {young, settled}) {
+    const size_t kind = space_.NextTight();
+    ASSERT_NE(kind, Space::kKinds);
+    EXPECT_EQ(space_.TakeSwept(kind, 0), next);
+  }
+  EXPECT_EQ(space_.NextTight(), Space::kKinds);
+}
+
 // Of the first three of five blocks.
 TEST_F(SpaceTest, WhatIsTakenBeforeAMarkHasLookedAtItIsKnown) {
   std::vector<BlockDescriptor*> blocks;

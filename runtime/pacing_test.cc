@@ -68,10 +68,11 @@ TEST_P(HeapGenerationsTest, WhereMostDiesYoungMostCollectionsAreMinor) {
   EXPECT_EQ(heap->stats().minor_cycles, Count(CollectionKind::kMinor));
 }
 
-TEST_P(HeapGenerationsTest, WhereNothingDiesYoungMostCollectionsAreMajor) {
-  if (GetParam() == CollectionMode::kConcurrent) {
-    GTEST_SKIP() << "while a mark waits for a processor much dies young";
-  }
+// Not concurrently: while a mark waits for a processor much dies young.
+using HeapGenerationsInStepTest = HeapGenerationsTest;
+
+TEST_P(HeapGenerationsInStepTest,
+       WhereNothingDiesYoungMostCollectionsAreMajor) {
   HeapOptions options = Options();
   options.young_bytes = kMiB;
   options.small_heap_bytes = kMiB;
@@ -224,6 +225,10 @@ TEST_P(AskedTest, IdleTimeIsUsedForOneThatWasAskedFor) {
 INSTANTIATE_TEST_SUITE_P(Modes, AskedTest,
                          ::testing::Values(CollectionMode::kConcurrent,
                                            CollectionMode::kIncremental,
+                                           CollectionMode::kStopTheWorld));
+
+INSTANTIATE_TEST_SUITE_P(Modes, HeapGenerationsInStepTest,
+                         ::testing::Values(CollectionMode::kIncremental,
                                            CollectionMode::kStopTheWorld));
 
 INSTANTIATE_TEST_SUITE_P(Modes, HeapGenerationsTest,
